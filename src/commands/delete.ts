@@ -20,7 +20,7 @@ export default class Delete extends BaseCommand {
   static override summary = 'delete one backup, by its id';
   static override description =
     'Asks first. The newest usable backup of a database is refused unless --even-the-newest is given, and so is one that label --keep\n' +
-    'or a lock of its store keeps. Files that this program did not make stay. Copies in other places stay.\n' +
+    'or a lock of its store keeps. Files that this program did not make stay. Copies in other locations stay.\n' +
     'Exit codes: 0 done, 1 failed, 2 usage or no such backup, 3 environment, 5 refused (not confirmed, newest, kept, locked), 130 interrupted.';
   static override examples = [
     {

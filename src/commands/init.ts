@@ -59,7 +59,7 @@ Exit codes: 0 done, 2 a wrong answer or a package.json that is not JSON, 3 a fil
     ),
     'encrypt-to': repeatableFlag(
       'AGE1...',
-      'Public age key to encrypt every backup to (repeatable; two keys in two places are safer than one).',
+      'Public age key to encrypt every backup to (repeatable; two keys kept apart are safer than one).',
       {helpGroup: groups.config},
     ),
     'time-zone': Flags.string({

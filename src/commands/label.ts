@@ -11,7 +11,7 @@ export default class Label extends BaseCommand {
   static override summary = 'name one backup, by its id, or keep it for good';
   static override description =
     'Writes the label into the metadata of the backup. With --keep, prune never removes the backup and delete refuses it. Copies in\n' +
-    'other places keep the label that they have: name their place with --from.\n' +
+    'other locations keep their label: name the location with --from.\n' +
     'Exit codes: 0 done, 1 failed, 2 usage or no such backup, 3 environment, 5 refused (locked, written by another run), 130 interrupted.';
   static override examples = [
     {description: 'a name', command: '<%= config.bin %> label latest before-release'},

@@ -1,4 +1,4 @@
-/** destino-db without a word: what is there, and what to do first. Not in the list of commands, as it needs no name. */
+/** destino-db without a command: the state of the backups, and the next steps. Not in the list of commands, as it needs no name. */
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {showOverview} from '../lib/cli/show/show-overview.js';
 import {overview} from '../lib/services/status/overview.js';

@@ -175,7 +175,12 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
     return this.perform(
       flags,
       (context) => restoreFrom(context, sourceOf(flags), request),
-      showRestore(new Date(), repeat, (id) => [this.config.bin, id, ...sameSettings(flags)]),
+      showRestore({
+        now: new Date(),
+        repeat,
+        command: (id) => [this.config.bin, id, ...sameSettings(flags)],
+        isVerbose: flags.verbose,
+      }),
       {
         exitCodeOf: ({errors, differences}) => {
           if (differences.length > 0) return exitStatus.integrity;

@@ -8,11 +8,11 @@ import {showBackup} from '../lib/services/by-id/show-backup.js';
 export default class Show extends BaseCommand {
   static override summary = 'show all that is known of one backup, by its id';
   static override description =
-    'Its tables with their rows, what it does not contain, its checks, which of the configured places have a copy, and the commands\n' +
+    'Its tables with their rows, what it does not contain, its checks, which of the configured locations have a copy, and the commands\n' +
     'that restore it. Reads metadata only.\n' +
     'Exit codes: 0 done, 2 usage or no such backup, 3 environment, 4 metadata cannot be read.';
   static override examples = [
-    {description: 'the newest good backup', command: '<%= config.bin %> show latest'},
+    {description: 'the newest usable backup', command: '<%= config.bin %> show latest'},
     {
       description: 'for scripts',
       command: "<%= config.bin %> show latest --json | jq '.tables[] | {table, rows}'",

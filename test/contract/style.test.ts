@@ -29,8 +29,9 @@ function proseOf(path: string): Prose[] {
 
 /** Files from before the rules; nothing new is added here. */
 const pending: readonly string[] = [
-  'src/commands',
-  'src/lib/cli',
+  'src/lib/cli/help/topic-pages.ts',
+  'src/lib/cli/show/show-doctor.ts',
+  'src/lib/cli/show/show-overview.ts',
   'test/unit/cli',
   'test/unit/services/restore',
 ];

@@ -179,7 +179,7 @@ describe('status --notify', () => {
     expect(well).toMatchObject({status: 0, stderr: ''});
     expect(well.stdout).toMatch(
       new RegExp(
-        `^DESTINO OK - newest good backups: ${shop.name} .* old \\| '${shop.name} age'=\\d+s;;93600 .*free=\\d+B\\n$`,
+        `^DESTINO OK - newest usable backups: ${shop.name} .* old \\| '${shop.name} age'=\\d+s;;93600 .*free=\\d+B\\n$`,
       ),
     );
     expect((await readFile(join(folder, 'out'), 'utf8')).split('\n')).toHaveLength(2);

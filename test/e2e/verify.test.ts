@@ -37,7 +37,7 @@ describe('destino-db verify', () => {
     const result = await cli(['--latest']);
     expect(result.status).toBe(0);
     expect(result.stdout).toMatch(
-      /^ok {4}shop-2025-06-01T03-00-00: read to its end, rows and fingerprints as recorded, [\d,]+ rows/,
+      /^ok {4}shop-2025-06-01T03-00-00: every row read, counts and fingerprints as recorded, [\d,]+ rows/,
     );
     expect(result.stdout).toContain('Next: destino-db verify shop-2025-06-01T03-00-00 --level restore');
   });

@@ -85,8 +85,8 @@ it.each([
     child.kill(signal);
     const run = await ended;
     expect(run.status).toBe(status);
-    expect(run.stderr).toContain('Stopping: ending the tools and clearing up; once more to force.');
-    expect(run.stderr).toMatch(/Error (INTERRUPTED|TERMINATED): .*What had been begun was cleared up/);
+    expect(run.stderr).toContain('Stopping: ending the tools and cleaning up; interrupt again to force it.');
+    expect(run.stderr).toMatch(/Error (INTERRUPTED|TERMINATED): .*Unfinished work was cleaned up/);
     through.release();
     await expectNothingLost();
   },

@@ -59,7 +59,7 @@ describe('doctor', () => {
     expect(notWorking(result)).toEqual([]);
     expect(checkOf(result, 'server-version')?.message).toMatch(/^PostgreSQL \d/);
     expect(checkOf(result, 'pg_dump')?.message).toMatch(/suitable for PostgreSQL \d/);
-    expect(showDoctor(result, plain).at(-1)).toBe('All that is needed is there. Next: destino-db backup');
+    expect(showDoctor(result, plain).at(-1)).toBe('Everything needed is here. Next: destino-db backup');
   });
 
   it('warns of production names that match nothing, with the nearest one', async () => {

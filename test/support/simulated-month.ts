@@ -109,7 +109,7 @@ export function simulateMonth(until = new Date(`${story.lastDay}T12:00:00Z`)): S
         failed(
           130,
           'INTERRUPTED',
-          'Interrupted. What had been begun was cleared up, but for what a warning names.',
+          'Interrupted. Unfinished work was cleaned up, except where a warning says otherwise.',
         ),
       );
     }

@@ -47,3 +47,13 @@ export function formatCount(count: number): string {
 export function countOf(count: number, singular: string, plural = `${singular}s`): string {
   return `${formatCount(count)} ${count === 1 ? singular : plural}`;
 }
+
+/** A time in a sentence, in UTC: "2026-11-22 03:10:05Z". */
+export function formatTime(iso: string): string {
+  return `${formatTableTime(iso)}Z`;
+}
+
+/** A time below a heading that says UTC: "2026-11-22 03:10:05". */
+export function formatTableTime(iso: string): string {
+  return new Date(iso).toISOString().slice(0, 19).replace('T', ' ');
+}

@@ -31,7 +31,7 @@ export async function askInit(
     // While it asks, the terminal gives Ctrl-C to readline as a key instead of sending the signal.
     prompt.once('SIGINT', () => reject(new AppError('INTERRUPTED', 'Interrupted; nothing was written.')));
   });
-  closed.catch(() => undefined); // whoever asks hears of it
+  closed.catch(() => undefined); // the caller receives the error
   /** Asks again until `read` accepts the answer. */
   const ask = async <T>(question: string, shown: string, read: (answer: string) => T): Promise<T> => {
     for (;;) {
@@ -86,7 +86,7 @@ function readFormat(text: string): InitAnswers['format'] {
 function readDays(text: string): number | undefined {
   if (text === 'all') return undefined;
   if (!/^[1-9]\d{0,4}$/.test(text))
-    throw new AppError('USAGE', `"${text}" is no number of days; "all" keeps them all.`);
+    throw new AppError('USAGE', `"${text}" is not a number of days; "all" keeps every backup.`);
   return Number(text);
 }
 
@@ -97,6 +97,6 @@ function readPlan(text: string): string[] {
 
 function readZone(text: string): string {
   if (!isTimeZone(text))
-    throw new AppError('USAGE', `"${text}" is no time zone; they are named like Europe/Berlin.`);
+    throw new AppError('USAGE', `"${text}" is not a time zone; an example is Europe/Berlin.`);
   return text;
 }

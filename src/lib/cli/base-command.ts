@@ -1,4 +1,4 @@
-/** What every command shares: settings, progress, signals, confirmation, results and errors. */
+/** The base of every command: settings, progress, signals, confirmation, results and errors. */
 import {Command, type Interfaces} from '@oclif/core';
 import {systemClock} from '../base/clock.js';
 import {defined, type Given} from '../base/defined.js';
@@ -125,7 +125,7 @@ export abstract class BaseCommand extends Command {
         },
         confirm: async (request) => {
           isNameUsed = true;
-          // Whoever is asked has to know them, whatever --quiet says; whoever was not asked reads them before the deed.
+          // Warnings come before a question even with --quiet, and before the change where nothing is asked.
           if (!isSilent || !isAnswered(request, answers)) await warnings.flush();
           const {confirm} = await import('./confirm.js');
           await confirm(
@@ -142,7 +142,7 @@ export abstract class BaseCommand extends Command {
           `--confirm-db "${answers.database ?? ''}" was compared with nothing: this run asks nothing.`,
         );
     } catch (error) {
-      // Whatever broke because of the interruption, the interruption is what happened.
+      // An error that the interruption caused is reported as the interruption.
       const isInterrupted = interruption.signal.aborted && !(error instanceof AppError);
       outcome = {error: isInterrupted ? interruption.signal.reason : error};
     }
@@ -191,7 +191,7 @@ export abstract class BaseCommand extends Command {
     process.stdout.write(jsonText(json));
   }
 
-  /** What an earlier run left half done is told by the next one that does work. */
+  /** The next run that does work reports the leftovers of earlier ones. */
   private async noteLeftovers(settings: Settings): Promise<string[]> {
     if (!this.facts.isRecorded || this.id === 'recover') return [];
     const {leftoversNote} = await import('../run/journal.js');
@@ -269,10 +269,10 @@ function abortOnSignals(interruption: AbortController): () => void {
   const handlers = new Map<NodeJS.Signals, () => void>();
   const stop = (error: AppError): void => {
     if (interruption.signal.aborted) process.exit(error.exitCode);
-    process.stderr.write('\nStopping: ending the tools and clearing up; once more to force.\n');
+    process.stderr.write('\nStopping: ending the tools and cleaning up; interrupt again to force it.\n');
     interruption.abort(error);
   };
-  const state = 'What had been begun was cleared up, but for what a warning names.';
+  const state = 'Unfinished work was cleaned up, except where a warning says otherwise.';
   handlers.set('SIGINT', () => stop(new AppError('INTERRUPTED', `Interrupted. ${state}`)));
   handlers.set('SIGTERM', () => stop(new AppError('TERMINATED', `Terminated. ${state}`)));
   handlers.set('SIGHUP', () => stop(new AppError('TERMINATED', `The terminal was closed. ${state}`)));
@@ -282,14 +282,14 @@ function abortOnSignals(interruption: AbortController): () => void {
   };
 }
 
-/** A reader or a terminal that went away (`| head`) is no error; the work goes on, as its exit code tells. Nor does a full disk kill. */
+/** A closed pipe (`| head`) is not an error: keep working and report the outcome in the exit code. The same goes for a full disk. */
 function turnSignalsIntoErrors(): void {
-  // Without a listener a limit on the size of files (ulimit -f) kills the process; with one the write fails and is told.
+  // Without a listener a limit on the size of files (ulimit -f) kills the process; with one the write fails, and the error is reported.
   if (process.listenerCount('SIGXFSZ') === 0) process.on('SIGXFSZ', () => undefined);
   for (const stream of [process.stdout, process.stderr]) {
     if (stream.listenerCount('error') > 0) continue;
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      // EIO: the terminal was closed, of which SIGHUP tells as well.
+      // EIO: the terminal was closed, which SIGHUP reports as well.
       if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
     });
   }

@@ -1,4 +1,4 @@
-/** What flags say to the question before a destructive step. */
+/** The answers that flags give to the question before a destructive step. */
 import {AppError} from '../base/errors.js';
 import type {ConfirmRequest} from '../run/run-context.js';
 

@@ -4,6 +4,9 @@ import {AppError} from '../base/errors.js';
 import type {ConfirmRequest} from '../run/run-context.js';
 import {shellCommand} from '../base/shell-quote.js';
 import {confirms, type FlagAnswers, isAnswered, needsName, refuseOtherName} from './confirm-rules.js';
+import {fitLines} from './show/fit-lines.js';
+import {table} from './show/table.js';
+import {wrapWords} from './show/wrap-words.js';
 
 export interface ConfirmAnswers extends FlagAnswers {
   /** Whether somebody can be asked: stdin and stderr are terminals and there is no --json. */
@@ -17,7 +20,7 @@ export interface ConfirmAnswers extends FlagAnswers {
 export async function confirm(
   request: ConfirmRequest,
   answers: ConfirmAnswers,
-  streams: {input: NodeJS.ReadableStream; output: NodeJS.WritableStream},
+  streams: {input: NodeJS.ReadableStream; output: NodeJS.WritableStream & {readonly columns?: number}},
   signal?: AbortSignal,
 ): Promise<void> {
   if (isAnswered(request, answers)) return;
@@ -32,15 +35,9 @@ export async function confirm(
       {hint: `To go ahead, add ${flag}.`, details: request.plan},
     );
   }
-  const {hostLabel = 'host', databaseLabel = 'database'} = request;
-  const width = Math.max(hostLabel.length, databaseLabel.length);
-  const lines = [
-    request.action,
-    `  ${hostLabel.padEnd(width)}  ${request.host}`,
-    `  ${databaseLabel.padEnd(width)}  ${request.database}${request.isProduction ? '  (production)' : ''}`,
-    ...request.plan.map((line) => `  ${line}`),
-    '',
-  ];
+  const width = streams.output.columns;
+  const question = wrapWords(questionOf(request), width ?? Infinity);
+  const lines = [...questionLines(request, width), ...question.slice(0, -1)];
   streams.output.write(`${lines.join('\n')}\n`);
   const prompt = createInterface({input: streams.input, output: streams.output});
   let answer: string | undefined;
@@ -53,7 +50,7 @@ export async function confirm(
       // While it asks, the terminal gives Ctrl-C to readline as a key instead of sending the signal.
       prompt.once('SIGINT', () => reject(new AppError('INTERRUPTED', 'Interrupted; nothing was changed.')));
     });
-    answer = await Promise.race([prompt.question(questionOf(request), signal ? {signal} : {}), closed]);
+    answer = await Promise.race([prompt.question(question.at(-1) ?? '', signal ? {signal} : {}), closed]);
   } finally {
     prompt.close();
   }
@@ -63,6 +60,31 @@ export async function confirm(
     throw new AppError('NOT_CONFIRMED', `${what}; nothing was changed.`);
   }
 }
+
+/** The action and its target, labels aligned, no wider than the terminal. */
+function questionLines(request: ConfirmRequest, width: number | undefined): string[] {
+  const {hostLabel = 'host', databaseLabel = 'database', host, database, isProduction} = request;
+  const facts = [
+    [hostLabel, host],
+    [databaseLabel, `${database}${isProduction ? '  (production)' : ''}`],
+    ...request.plan.flatMap((line) => {
+      const [, label = '', text = ''] = labelled.exec(line) ?? [];
+      return text === '' ? [] : [[label.trim(), text]];
+    }),
+  ];
+  const others = request.plan.filter((line) => !labelled.test(line));
+  const style = {bold: (text: string) => text, ...(width === undefined ? {} : {width})};
+  const lines = [
+    request.action,
+    ...table(facts, style, {indent: 2}),
+    ...others.map((line) => `  ${line}`),
+    '',
+  ];
+  return fitLines(lines, width, 'destino-db');
+}
+
+/** "how  in place", or the next line of such a value, which is set in. */
+const labelled = /^(\S+(?: \S+)* {2,}| {4,})(\S.*)$/;
 
 function questionOf({database, databaseLabel}: ConfirmRequest): string {
   if (databaseLabel === 'word') return `Type "${database}" to go ahead: `;

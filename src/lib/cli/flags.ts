@@ -151,7 +151,7 @@ export const atFlag = {
   }),
 };
 
-/** For commands that take a backup from a place other than the backups folder. */
+/** For commands that take a backup from a location other than the backups folder. */
 export const placeFlags = {
   from: Flags.string({
     helpGroup: groups.whichBackup,
@@ -235,7 +235,7 @@ export const encryptFlags = {
   }),
 };
 
-/** What `encryptFlags` say, as services take it. */
+/** The values of `encryptFlags` in the form that services take. */
 export function encryptionFlagsOf(
   flags: Given<{
     'encrypt-to'?: string[];
@@ -267,7 +267,7 @@ export function sourceOf(flags: Given<{from?: string; identity?: string; 'passph
   });
 }
 
-/** What `waitFlag` says, in ms. */
+/** The value of `waitFlag` in ms. */
 export function waitMsOf(flags: Given<{wait?: number}>): number {
   return (flags.wait ?? 0) * 1000;
 }
@@ -277,7 +277,7 @@ const shortestLockWaitMs = 100;
 const longestLockWaitMs = 86_400_000;
 
 /**
- * What `lockWaitFlag` says, in ms; undefined where it is not given.
+ * The value of `lockWaitFlag` in ms; undefined where it is not given.
  * @throws USAGE
  */
 export function lockWaitMsOf(flags: Given<{'lock-wait'?: string}>): number | undefined {
@@ -326,7 +326,7 @@ export function countFlag(
 }
 
 /**
- * What can be no place is told before any work begins.
+ * Refuses values that cannot be a location before any work begins.
  * @throws USAGE naming the flag
  */
 export function refuseBadPlaces(flags: object): void {
@@ -335,7 +335,7 @@ export function refuseBadPlaces(flags: object): void {
       if (typeof place !== 'string') continue;
       if (['from', 'to'].includes(name)) {
         const problem = placeProblem(place);
-        const hint = 'A place is s3://bucket/prefix, or a folder.';
+        const hint = 'Use s3://bucket/prefix or a folder.';
         if (problem !== undefined) throw new AppError('USAGE', `--${name}: ${problem}`, {hint});
       } else if (name.endsWith('-dir') && isAddress(place)) {
         throw new AppError('USAGE', `--${name} takes a folder, and "${place}" is none.`, {

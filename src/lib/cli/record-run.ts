@@ -1,4 +1,4 @@
-/** What happens around a run that does work: its facts are gathered, and its end is written to the audit log. */
+/** Gathers the facts of a run that does work, and writes its end to the audit log. */
 import {randomUUID} from 'node:crypto';
 import {hostname, userInfo} from 'node:os';
 import {type Clock, elapsedMs} from '../base/clock.js';
@@ -29,7 +29,7 @@ export interface RunStart {
 }
 
 export interface RunEnding {
-  /** What the run failed with; undefined when it gave a result. */
+  /** The error of a run that failed; undefined when it gave a result. */
   readonly error: AppError | undefined;
   readonly exitCode: number;
   readonly warnings: readonly string[];
@@ -59,7 +59,7 @@ export function startRun(start: RunStart): RunRecorder {
   });
   // Beside the work, which does not wait for it.
   const noted = start.isPreview ? Promise.resolve({untold: [], done: () => Promise.resolve()}) : note();
-  // At a terminal it may turn out to be a refusal, which is no incident: a start without an end would look like one.
+  // At a terminal it may become a refusal. A start without an end would look like an incident.
   const begun = start.isAttended
     ? Promise.resolve([])
     : tell(start, () => startNotice({...identity, database: facts.database}));
@@ -122,7 +122,7 @@ export function startRun(start: RunStart): RunRecorder {
   };
 }
 
-/** Whoever pressed Ctrl-C waits for the end. */
+/** After Ctrl-C the user waits for the end. */
 const interruptedTimeoutMs = 3000;
 
 /** Sends nothing about previews. */
@@ -138,7 +138,7 @@ async function tell(
 }
 
 async function writeRun(settings: Settings, run: RunRecord): Promise<string[]> {
-  // A preview or a mistyped command in some folder is no reason to make a backups folder there.
+  // A preview or a mistyped command in some folder does not create a backups folder there.
   const isWorthAFolder = run.mode === 'execute' && run.exitCode !== exitStatus.usage;
   if (!isWorthAFolder && !(await exists(settings.backupsDir))) return [];
   try {
@@ -149,7 +149,7 @@ async function writeRun(settings: Settings, run: RunRecord): Promise<string[]> {
   }
 }
 
-/** After previews as well: the state may have changed since the last run, as backups may have been removed by hand. */
+/** After previews as well: the state may have changed since the last run, as backups may have been removed manually. */
 async function writeMetrics({settings, clock, toolVersion}: RunStart): Promise<string[]> {
   const {metricsFile} = settings;
   if (metricsFile === undefined) return [];

@@ -52,7 +52,7 @@ export function withoutArgument(
 
 const consents = ['--yes', '-y', '--no-confirm'];
 
-/** The arguments without those that answer the question beforehand: whoever pastes what a preview printed is to be asked, or asks for it anew. */
+/** The arguments without those that answer the question beforehand: a command pasted from a preview asks its question. */
 export function withoutConsent(args: readonly string[]): string[] {
   return args.filter((word) => !consents.includes(word));
 }

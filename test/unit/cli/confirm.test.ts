@@ -78,3 +78,32 @@ it.each([
 ])('without a terminal, %s', async (_what, flags, changes, outcome) => {
   expect(await byFlags(flags, changes)).toBe(outcome);
 });
+
+it('asks with aligned labels, and breaks no word on a narrow terminal', async () => {
+  const input = Object.assign(new PassThrough(), {isTTY: true});
+  const output = Object.assign(new PassThrough(), {isTTY: true, columns: 40});
+  const plan = [
+    'content  the whole database, 1,975 rows',
+    'there now  15 tables, 10 types',
+    'public.orders: 12 rows deleted',
+  ];
+  const asked = confirm(
+    {...request, plan},
+    {isYes: false, database: undefined, canAsk: true},
+    {input, output},
+  );
+  input.write('shop\r');
+  await asked;
+  const shown = String(output.read()).split('\n');
+  expect(shown.slice(0, 9)).toEqual([
+    'Restore x into the database "shop".',
+    '  host       localhost',
+    '  database   shop',
+    '  content    the whole database, 1,975',
+    '             rows',
+    '  there now  15 tables, 10 types',
+    '  public.orders: 12 rows deleted',
+    '',
+    'Type the name of the database to go',
+  ]);
+});

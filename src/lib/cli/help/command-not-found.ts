@@ -25,7 +25,7 @@ export function unknownCommand(
   process.exit(error.exitCode);
 }
 
-/** What is said of a command that does not exist. @param isHelp whether it may be a topic of help */
+/** The message about a command that does not exist. @param isHelp whether it may be a topic of help */
 export function unknownCommandError(id: string, config: Interfaces.Config, isHelp = false): AppError {
   const {bin} = config;
   if (id.startsWith('-'))

@@ -1,6 +1,6 @@
 /** Lists ids, labels and names of databases for the completion of shells, out of the backups folder, without this program. */
 
-/** What can be listed: ids of backups, of order backups, labels, and databases of backups. */
+/** The kinds of names that can be listed: ids of backups, of order backups, labels, and databases of backups. */
 export const listedKinds = ['ids', 'orders', 'labels', 'databases'] as const;
 export type ListedKind = (typeof listedKinds)[number];
 

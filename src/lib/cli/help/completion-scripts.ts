@@ -1,4 +1,4 @@
-/** What shells need to complete commands, flags, arguments and their values: scripts made from the manifest, which never start this program. */
+/** Scripts, made from the manifest, with which shells complete commands, flags, arguments and their values. */
 import type {Command} from '@oclif/core';
 import {type ListedKind, listedKinds, listingScript} from './completion-listing.js';
 import {commandSummary} from './help-pages.js';
@@ -12,7 +12,7 @@ interface Typed {
   readonly char: string | undefined;
   readonly summary: string;
   readonly isRepeatable: boolean;
-  /** What can follow; nothing for a switch. */
+  /** The values that can follow; nothing for a switch. */
   readonly value: Value | undefined;
 }
 
@@ -24,7 +24,7 @@ interface Completed {
   readonly id: string;
   readonly summary: string;
   readonly flags: readonly Typed[];
-  /** What each argument can be, in their order. */
+  /** The values of each argument, in their order. */
   readonly args: readonly Value[];
 }
 
@@ -82,7 +82,7 @@ function firstWords(commands: readonly Completed[]): string[] {
   return [...new Set(commands.map(({id}) => id.split(':')[0] ?? id))];
 }
 
-/** First words that are no commands themselves, and what can follow each. */
+/** First words that are not commands themselves, and the words that can follow each. */
 function topics(commands: readonly Completed[]): [string, string[]][] {
   const found = new Map<string, string[]>();
   for (const {id} of commands) {

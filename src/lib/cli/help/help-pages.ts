@@ -174,7 +174,7 @@ function inGroups(commands: readonly Command.Loadable[]): [string, Command.Loada
     .filter(([, members]) => members.length > 0);
 }
 
-/** What a command does, in a line. That of the plugin's `help` has a description only, as a sentence. */
+/** The purpose of a command in a line. That of the plugin's `help` has a description only, as a sentence. */
 export function commandSummary({summary, description = ''}: Command.Loadable, bin: string): string {
   if (summary !== undefined) return summary;
   const text = description.replace('<%= config.bin %>', bin).replace(/\.$/, '');
@@ -192,9 +192,9 @@ function usageOf({id, args, flags}: Command.Loadable, bin: string): string {
   return [bin, id, ...words, ...needed, '[FLAGS]'].join(' ');
 }
 
-/** What is to be said beyond the summary, and the exit codes. */
+/** The text beyond the summary, and the exit codes. */
 function splitExitCodes({summary, description = ''}: Command.Loadable): [string, string] {
-  if (summary === undefined) return ['', '']; // the description stands in its place
+  if (summary === undefined) return ['', '']; // the description replaces it
   const [text = '', codes = ''] = description.split(/\n?Exit codes: /);
   return [text.trim(), codes.trim().replaceAll('\n', ' ')];
 }

@@ -31,7 +31,7 @@ export function entries(rows: readonly (readonly [name: string, text: string])[]
   return rows.flatMap(([name, text]) => entry(name, text, width, column));
 }
 
-/** Rows whose lines begin in one column, behind a title that stands in the first line only. */
+/** Rows whose lines begin in one column, behind a title in the first line only. */
 export function titledRows(
   rows: readonly (readonly [title: string, text: string])[],
   width: number,

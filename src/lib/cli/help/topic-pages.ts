@@ -195,7 +195,7 @@ function formatText(format: BackupFormat): string {
     .join(' ');
 }
 
-/** Without the marks of Markdown. */
+/** Without Markdown's own characters. */
 function plain(text: string): string {
   return text.replace(/`([^`]*)`/g, '$1').replace(/\[([^\]]*)\]\([^)]*\)/g, '$1');
 }

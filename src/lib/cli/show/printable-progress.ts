@@ -1,4 +1,4 @@
-/** Progress whose texts may hold names from outside: what a terminal would obey is shown instead. */
+/** Progress whose texts may contain names from outside: control characters become visible. */
 import type {Progress} from '../../progress/progress.js';
 import {printable} from './style.js';
 

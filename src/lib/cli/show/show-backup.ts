@@ -1,14 +1,15 @@
 /** The result of `backup` as lines for people. */
 import {contentWords} from '../../catalog/catalogue.js';
-import {countOf, formatBytes, formatCount, formatDuration} from '../../base/format.js';
+import {countOf, formatBytes, formatDuration} from '../../base/format.js';
 import {isAddress} from '../../base/place-name.js';
 import type {CopiedBackupResult} from '../../services/backup/backup.js';
 import {shellCommand} from '../../base/shell-quote.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 /**
  * @param repeat the command that makes the backup that was previewed
- * @param verify program, id and the flags that name the same settings, to prove it
+ * @param verify program, id and the flags that name the same settings, to test it
  */
 export function showBackup(
   repeat: string,
@@ -38,31 +39,33 @@ function doneLines(result: CopiedBackupResult, style: Style, verify: readonly st
     (sum, table) => (sum === null || table.rows === null ? null : sum + table.rows),
     0,
   );
-  const proof = result.verification
-    ? `read back whole (${result.verification.level})`
-    : style.bold(isElsewhere(result) ? 'its bytes read back, its rows not looked at' : 'not verified');
+  const checked = result.verification
+    ? `every row read back (${result.verification.level})`
+    : style.bold(isElsewhere(result) ? 'bytes read back, rows not read' : 'not checked');
   const headline = result.shrink.length > 0 ? style.red('Backup, with a shrink alarm:') : 'Backup';
   return [
     `${headline} ${style.bold(result.id ?? '')} written.`,
-    ...columns([
-      ['  file', `${printable(result.path ?? '')}${result.encrypted ? ', encrypted' : ''}`],
-      ['  size', formatBytes(result.size)],
+    ...table(
       [
-        '  holds',
-        `${countOf(result.tables.length, 'table')}${rows === null ? '' : `, ${formatCount(rows)} rows`}`,
+        ['file', `${printable(result.path ?? '')}${result.encrypted ? ', encrypted' : ''}`],
+        ['size', formatBytes(result.size)],
+        [
+          'content',
+          `${countOf(result.tables.length, 'table')}${rows === null ? '' : `, ${countOf(rows, 'row')}`}`,
+        ],
+        ...(result.outside.length > 0 ? [['not in it', result.outside.join(', ')]] : []),
+        ...(result.unreadable.length > 0 ? [['left out', unreadableText(result)]] : []),
+        ['checked', checked],
+        ['took', formatDuration(result.duration)],
+        ...result.copies.map((copy) => [
+          'copy',
+          `${printable(copy.metadataPath)}${copy.encrypted ? ', encrypted' : ''}`,
+        ]),
+        ...result.pruned.map((entry) => ['pruned', `${entry.id}: ${entry.reason}`]),
       ],
-      ...(result.outside.length > 0 ? [['  not in it', result.outside.join(', ')]] : []),
-      ...(result.unreadable.length > 0 ? [['  left out', unreadableText(result)]] : []),
-      ...(result.withoutRows.length > 0
-        ? [['  no rows', result.withoutRows.map(({table}) => printable(table)).join(', ')]]
-        : []),
-      ['  proof', proof],
-      ['  took', formatDuration(result.duration)],
-    ]),
-    ...result.copies.map(
-      (copy) => `  copy   ${printable(copy.metadataPath)}${copy.encrypted ? ', encrypted' : ''}`,
+      style,
+      {indent: 2},
     ),
-    ...result.pruned.map((entry) => `  pruned ${entry.id}: ${entry.reason}`),
     ...(result.content === 'whole'
       ? []
       : [`It contains ${contentWords[result.content]}: restore --latest and status skip it.`]),
@@ -75,8 +78,8 @@ function nextStep(result: CopiedBackupResult, verify: readonly string[]): string
   const command = (level: string): string =>
     printable(shellCommand([...verify, ...placeWords(result), '--level', level, ...result.keyFlags]));
   return result.content === 'whole' || result.content === 'schema'
-    ? `Prove it by a restore: ${command('restore')}`
-    : `Check it by reading every row of it: ${command('archive')}`;
+    ? `Test it with a restore: ${command('restore')}`
+    : `Check it by reading every row: ${command('archive')}`;
 }
 
 function unreadableText({unreadable}: CopiedBackupResult): string {
@@ -89,7 +92,7 @@ function isElsewhere({metadataPath}: CopiedBackupResult): boolean {
   return metadataPath !== null && isAddress(metadataPath);
 }
 
-/** With the place where that is not the backups folder. */
+/** With the location where that is not the backups folder. */
 function placeWords(result: CopiedBackupResult): string[] {
   const {id, metadataPath} = result;
   if (!isElsewhere(result) || metadataPath === null) return [id ?? ''];

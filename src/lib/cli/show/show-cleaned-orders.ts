@@ -1,16 +1,17 @@
-/** What `orders:clean` found or did, as lines. */
+/** The result of `orders:clean` as lines. */
 import {countOf, formatCount, formatDuration} from '../../base/format.js';
 import {ordersIn} from '../../services/orders/clean/execute.js';
 import type {CleanToPlacesResult} from '../../services/orders/clean/clean.js';
 import type {CleanPlan} from '../../services/orders/clean/plan.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 const reasonTexts: Readonly<Record<string, string>> = {
   'test-email': 'test address',
   'failed-payment': 'failed payment',
   cancelled: 'cancelled',
   old: 'failed or cancelled more than 90 days ago',
-  linked: 'hangs on a chosen order',
+  linked: 'belongs to a selected order',
 };
 
 const guardTexts: Readonly<Record<string, string>> = {
@@ -19,7 +20,7 @@ const guardTexts: Readonly<Record<string, string>> = {
   protected: 'protected address',
   excluded: 'excluded id',
   'outside-range': 'outside the dates',
-  linked: 'a guarded order hangs on it',
+  linked: 'a guarded order refers to it',
 };
 
 /** @param repeat the command with flags added, from the plan's hash */
@@ -41,36 +42,41 @@ export function showCleanedOrders(repeat: (plan: string) => string) {
     }
     return [
       style.bold(`Deleted ${what}, from ${where}.`),
-      ...showTables(deletedTitle, result, style),
+      ...showTables('Deleted rows, by table', result, style),
       ...showGuards(result, style),
       ...(result.orders === null ? [] : showOrders(result, style, true)),
       '',
       ...(result.backupPath === null
-        ? ['There is no order backup: they cannot be put back one by one.']
+        ? ['There is no order backup: the orders cannot be restored one by one.']
         : [
             `Order backup: ${printable(result.backupPath)}`,
-            `${style.bold('To put them back:')} ${printable(result.undo ?? '')}`,
+            `${style.bold('To restore them:')} ${printable(result.undo ?? '')}`,
           ]),
     ];
   };
 }
 
-const deletedTitle = 'Deleted rows, by table';
-
 /** Everything that a plan says, without its heading. */
-export function showCleanPlan(plan: CleanPlan, style: Style, isDone = false): string[] {
+export function showCleanPlan(plan: CleanPlan, style: Style): string[] {
   return [
-    ...showTables(isDone ? deletedTitle : 'Rows to delete, by table', plan, style),
+    ...showTables('Rows to delete, by table', plan, style),
     ...showCounts('Why', plan.reasons, reasonTexts, style),
     ...showGuards(plan, style),
     ...showStatuses(plan, style),
-    ...showOrders(plan, style, isDone),
+    ...showOrders(plan, style, false),
     ...showEffects(plan, style),
   ];
 }
 
+/** The style within a section, which is set in. */
+function inset(style: Style): Pick<Style, 'bold' | 'width'> {
+  return style.width === undefined ? style : {bold: style.bold, width: style.width - 2};
+}
+
 function section(title: string, lines: readonly string[], style: Style): string[] {
-  return lines.length === 0 ? [] : ['', style.bold(title), ...lines.map((line) => `  ${line}`)];
+  return lines.length === 0
+    ? []
+    : ['', style.bold(title), ...lines.map((line) => (line === '' ? '' : `  ${line}`))];
 }
 
 function showTables(title: string, {tables}: CleanPlan, style: Style): string[] {
@@ -80,7 +86,7 @@ function showTables(title: string, {tables}: CleanPlan, style: Style): string[] 
     formatCount(deleted),
     relinked === 0 ? '' : `${formatCount(relinked)} kept without their link`,
   ]);
-  return section(title, columns(rows, [1]), style);
+  return section(title, table(rows, inset(style), {right: [1]}), style);
 }
 
 function showCounts(
@@ -90,19 +96,26 @@ function showCounts(
   style: Style,
 ): string[] {
   const rows = Object.entries(counts).map(([word, count]) => [texts[word] ?? word, formatCount(count)]);
-  return section(title, columns(rows, [1]), style);
+  return section(title, table(rows, inset(style), {right: [1]}), style);
 }
 
 function showGuards({guards}: CleanPlan, style: Style): string[] {
   return showCounts('Matching orders that guards keep', guards, guardTexts, style);
 }
 
+/** Pairs of a table that are named; the rest is counted. */
+const shownPairs = 3;
+
 function showStatuses({statuses}: CleanPlan, style: Style): string[] {
-  const rows = Object.entries(statuses).flatMap(([label, counts]) => [
-    [printable(label)],
-    ...Object.entries(counts).map(([status, count]) => [`  ${printable(status)}`, formatCount(count)]),
-  ]);
-  return section('By status and payment status', columns(rows, [1]), style);
+  const rows = Object.entries(statuses).map(([label, counts]) => {
+    const pairs = Object.entries(counts).toSorted(([, a], [, b]) => b - a);
+    const more = pairs.length - shownPairs;
+    const named = pairs
+      .slice(0, shownPairs)
+      .map(([pair, count]) => `${printable(pair)} ${formatCount(count)}`);
+    return [printable(label), [...named, ...(more > 0 ? [`${more} more`] : [])].join(', ')];
+  });
+  return section('By status and payment status', table(rows, inset(style)), style);
 }
 
 /** Every order where they are listed, else some. */
@@ -114,13 +127,12 @@ function showOrders(plan: CleanPlan, style: Style, isDone: boolean): string[] {
     printable(`${order.status ?? '-'}/${order.paymentStatus ?? '-'}`),
     printable(order.total ?? '-'),
     printable(order.email ?? '-'),
+    printable(order.key),
+    `${printable(order.table)}: ${order.reasons.map((word) => reasonTexts[word] ?? word).join(', ')}`,
   ]);
-  const lines = columns(rows, [2]).flatMap((line, index) => {
-    const {table = '', key = '', reasons = []} = listed[index] ?? {};
-    const why = reasons.map((word) => reasonTexts[word] ?? word).join(', ');
-    return [line, `  ${printable(key)}  ${printable(table)}: ${why}`];
-  });
-  if (orders === null) return section('Some of them', lines, style);
+  const head = ['DATE', 'STATUS', 'TOTAL', 'E-MAIL', 'KEY', 'REASON'];
+  const lines = rows.length === 0 ? [] : table(rows, inset(style), {head, right: [2]});
+  if (orders === null) return section(`The first ${sample.length} of them`, lines, style);
   const left = ordersIn(plan) - orders.length;
   const rest = left > 0 ? [`and ${countOf(left, 'more order')}, more than a list can have`] : [];
   return section(isDone ? 'Deleted orders' : 'Orders to delete', [...lines, ...rest], style);
@@ -148,12 +160,12 @@ function showEffects({triggers, rules, unseen, slowLinks, tables}: CleanPlan, st
       style,
     ),
     ...section(
-      'Not executed until allowed by name (--allow-trigger), as their effects cannot be seen',
+      'Effects unknown: executed only if --allow-trigger names them',
       unseen.map((name) => printable(name)),
       style,
     ),
     ...section(
-      'Foreign keys without an index, and how long they make it last',
+      'Foreign keys without an index, and the time they add',
       slowLinks.map(
         ({constraint, table, columns: names, seconds}) =>
           `${printable(constraint)} on ${printable(table)} (${names.map(printable).join(', ')}): about ${formatDuration(seconds * 1000)}`,

@@ -1,6 +1,7 @@
-/** Rows of a backup that cannot be put back, as lines: how many for which reason, and the first of them. */
+/** Rows of a backup that cannot be restored, as lines: how many for which reason, and the first of them. */
 import {countOf, formatCount} from '../../base/format.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 interface Conflict {
   readonly table: string;
@@ -27,15 +28,18 @@ export function conflictLines({conflicts, conflictCount, reasons}: Conflicts, st
   const shown = conflicts.slice(0, shownConflicts);
   return [
     style.bold(`${countOf(conflictCount, 'row')} skipped:`),
-    ...columns(counted, [0]).map((line) => `  ${line}`),
+    ...table(counted, style, {right: [0], indent: 2}),
     `The first ${countOf(shown.length, 'row')}:`,
-    ...rowLines(shown),
+    ...rowLines(shown, style),
     '',
   ];
 }
 
-export function rowLines(rows: readonly Conflict[]): string[] {
-  return columns(
-    rows.map(({table, key, reason}) => [printable(table), printable(key), printable(reason)]),
-  ).map((line) => `  ${line}`);
+export function rowLines(rows: readonly Conflict[], style: Style): string[] {
+  const cells = rows.map(({table: name, key, reason}) => [
+    printable(name),
+    printable(key),
+    printable(reason),
+  ]);
+  return table(cells, style, {indent: 2});
 }

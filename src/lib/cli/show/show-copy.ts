@@ -1,8 +1,9 @@
-/** What copy did, a line each, and how to look at it. */
+/** The result of `copy`, a line for each copy, and the command that lists them. */
 import {formatBytes, formatDuration} from '../../base/format.js';
 import type {CopyResult} from '../../services/copy/copy-backups.js';
 import {shellCommand} from '../../base/shell-quote.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 export function showCopy({copies}: CopyResult, style: Style): string[] {
   if (copies.length === 0) return ['There was nothing to copy.'];
@@ -16,7 +17,7 @@ export function showCopy({copies}: CopyResult, style: Style): string[] {
   ]);
   const places = [...new Set(copies.map(({to}) => to))];
   return [
-    ...columns(rows),
+    ...table(rows, style),
     '',
     ...places.map((place) => `See them: ${printable(shellCommand(['destino-db', 'list', '--from', place]))}`),
   ];

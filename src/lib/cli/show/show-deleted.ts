@@ -1,4 +1,4 @@
-/** What delete says: what is gone, or would be, and what stays. */
+/** The result of `delete` as lines: the backup that is gone, or would be, and how many stay. */
 import {countOf, formatBytes} from '../../base/format.js';
 import type {DeleteResult} from '../../services/by-id/delete-backup.js';
 import {printable, type Style} from './style.js';

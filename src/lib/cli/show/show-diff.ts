@@ -1,8 +1,9 @@
-/** What differs between two sides, as lines. */
-import {countOf, formatCount} from '../../base/format.js';
+/** The differences between two sides as lines. */
+import {countOf, formatCount, formatTime} from '../../base/format.js';
 import {someOf} from '../../base/some-of.js';
 import type {DiffResult, DiffSide, TableDiff} from '../../services/rows/diff-backups.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 /** Keys of one kind that are shown; --json has more. */
 const shownKeys = 5;
@@ -10,7 +11,7 @@ const shownKeys = 5;
 export function showDiff(result: DiffResult, style: Style): string[] {
   const {left, right, tables, equalTables, schemaDifferences} = result;
   const isEqual = tables.length === 0 && schemaDifferences.length === 0;
-  const head = ['TABLE', 'LEFT ONLY', 'RIGHT ONLY', 'CHANGED'].map((text) => style.bold(text));
+  const head = ['TABLE', 'LEFT ONLY', 'RIGHT ONLY', 'CHANGED'];
   const rows = tables.map(({table, onlyLeft, onlyRight, changed}) => [
     printable(table),
     ...[onlyLeft, onlyRight, changed].map(formatCount),
@@ -20,7 +21,7 @@ export function showDiff(result: DiffResult, style: Style): string[] {
     `  left: ${sideText(left)}`,
     `  right: ${sideText(right)}`,
     '',
-    ...(tables.length === 0 ? [] : [...columns([head, ...rows], [1, 2, 3]), '']),
+    ...(tables.length === 0 ? [] : [...table(rows, style, {head, right: [1, 2, 3]}), '']),
     ...tables.flatMap(keyLines),
     ...(schemaDifferences.length === 0
       ? []
@@ -34,7 +35,7 @@ export function showDiff(result: DiffResult, style: Style): string[] {
 }
 
 function sideText({kind, name, takenAt}: DiffSide): string {
-  return `the ${kind} ${printable(name)}${takenAt === null ? '' : `, taken ${takenAt}`}`;
+  return `the ${kind} ${printable(name)}${takenAt === null ? '' : `, taken ${formatTime(takenAt)}`}`;
 }
 
 function keyLines({table, key, onlyLeft, onlyRight, changed, keys}: TableDiff): string[] {

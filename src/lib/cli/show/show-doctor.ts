@@ -1,40 +1,44 @@
-/** Doctor's findings: a line for each check, the fix under each that failed, then what will work. */
+/** Doctor's findings: a line for each check, how to fix what failed below it, then which commands work. */
 import type {DoctorResult} from '../../services/doctor/doctor.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 export function showDoctor(result: DoctorResult, style: Style): string[] {
-  const marks = {ok: style.green('ok  '), warning: style.bold('warn'), failed: style.red('FAIL')};
-  const width = Math.max(...result.checks.map((check) => check.name.length));
-  const lines = result.checks.flatMap((check) => {
-    const mark = check.ok ? marks.ok : check.needed ? marks.failed : marks.warning;
-    const line = `${mark}  ${check.name.padEnd(width)}  ${printable(check.message)}`;
-    return check.hint === null
-      ? [line]
-      : [line, `${' '.repeat(width + 8)}${style.bold('Fix:')} ${printable(check.hint)}`];
-  });
+  const marks = {ok: style.green('ok'), warning: style.bold('warn'), failed: style.red('FAIL')};
+  const lines = table(
+    result.checks.flatMap((check) => [
+      [
+        check.ok ? marks.ok : check.needed ? marks.failed : marks.warning,
+        check.name,
+        printable(check.message),
+      ],
+      ...(check.hint === null ? [] : [['', '', `${style.bold('Fix:')} ${printable(check.hint)}`]]),
+    ]),
+    style,
+  );
   const failures = result.checks.filter((check) => !check.ok && check.needed).length;
   return [
     ...lines,
     '',
     style.bold('Settings'),
-    ...columns(
-      result.settings.map(({name, value, origin}) => [
-        `  ${name}`,
-        printable(value),
-        style.dim(printable(origin)),
-      ]),
+    ...table(
+      result.settings.map(({name, value, origin}) => [name, printable(value), style.dim(printable(origin))]),
+      style,
+      {indent: 2},
     ),
     '',
     style.bold('What will work'),
-    ...columns(
+    ...table(
       result.commands.map(({command, works, because}) => [
-        `  ${command}`,
+        command,
         works ? style.green('yes') : `${style.red('no')}: ${because.join(', ')}`,
       ]),
+      style,
+      {indent: 2},
     ),
     '',
     result.ok
-      ? `${style.bold('All that is needed is there.')} ${style.bold('Next:')} destino-db backup`
-      : `${failures} needed ${failures === 1 ? 'check' : 'checks'} failed; fix them from the top, then run doctor again.`,
+      ? `${style.bold('Everything needed is here.')} ${style.bold('Next:')} destino-db backup`
+      : `${failures} needed ${failures === 1 ? 'check' : 'checks'} failed; fix ${failures === 1 ? 'it' : 'them from the top'}, then run doctor again.`,
   ];
 }

@@ -1,26 +1,25 @@
 /** The audit log as a table, newest last. */
-import {countOf, formatBytes, formatDuration} from '../../base/format.js';
+import {countOf, formatBytes, formatDuration, formatTableTime} from '../../base/format.js';
 import type {HistoryResult} from '../../services/status/list-runs.js';
 import type {RunRecord} from '../../run/run-record.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 export function showHistory(result: HistoryResult, style: Style): string[] {
   const {runs, total, unreadableLines} = result;
   if (total === 0) return ['No run fits.', ...unreadable(unreadableLines)];
   const colour = {ok: style.green, failed: style.red, interrupted: style.bold, alarm: style.bold};
   const rows = runs.map((run) => [
-    `${run.startedAt.slice(0, 16)}Z`,
+    formatTableTime(run.startedAt),
     run.command,
     printable(run.database?.name ?? '-'),
     colour[run.outcome](run.outcome),
     formatDuration(run.duration),
     printable(describe(run)),
   ]);
-  const header = ['STARTED', 'COMMAND', 'DATABASE', 'OUTCOME', 'TOOK', 'WHAT'].map((text) =>
-    style.bold(text),
-  );
+  const head = ['STARTED (UTC)', 'COMMAND', 'DATABASE', 'OUTCOME', 'TOOK', 'WHAT'];
   return [
-    ...columns([header, ...rows], [4]),
+    ...table(rows, style, {head, right: [4]}),
     ...(total > runs.length
       ? [`${countOf(total - runs.length, 'older run')} not shown; --limit shows more.`]
       : []),
@@ -28,7 +27,7 @@ export function showHistory(result: HistoryResult, style: Style): string[] {
   ];
 }
 
-/** What the run did, in a few words; of a failure the first line of its message. */
+/** The result of the run in a few words; of a failure the first line of its message. */
 function describe(run: RunRecord): string {
   const failure =
     run.errorCode === null
@@ -36,8 +35,8 @@ function describe(run: RunRecord): string {
       : [`${run.errorCode}: ${(run.errorMessage ?? '').split('\n')[0]?.replace(/\.$/, '') ?? ''}`];
   const proofs = run.verifications.map(({backupId, level, ok, outcome}) =>
     run.command === 'verify'
-      ? `${backupId} ${level} ${ok ? 'holds' : outcome === 'not-possible' ? 'not possible here' : 'FAILED'}`
-      : `${level} ${ok ? 'proven' : 'NOT proven'}`,
+      ? `${backupId} ${level} ${ok ? 'passed' : outcome === 'not-possible' ? 'not possible here' : 'FAILED'}`
+      : `${level} ${ok ? 'passed' : 'FAILED'}`,
   );
   return [
     ...(run.mode === 'preview' ? ['preview'] : []),
@@ -52,7 +51,7 @@ function describe(run: RunRecord): string {
       : [`${countOf(run.deletedRows, 'row')} ${run.mode === 'preview' ? 'to delete' : 'deleted'}`]),
     ...(run.restoredRows === null
       ? []
-      : [`${countOf(run.restoredRows, 'row')} ${run.mode === 'preview' ? 'to put back' : 'put back'}`]),
+      : [`${countOf(run.restoredRows, 'row')} ${run.mode === 'preview' ? 'to restore' : 'restored'}`]),
     ...run.forgotten.map(({name}) => `${name} not watched any more`),
     ...(run.labelled === null ? [] : [`${run.backupId ?? ''} has ${run.labelled}`]),
     ...removed(run),

@@ -1,4 +1,4 @@
-/** What init wrote, as lines. */
+/** The files that `init` wrote, as lines. */
 import type {InitAnswers, InitResult} from '../../services/init/init-project.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import {printable, type Style} from './style.js';

@@ -1,4 +1,4 @@
-/** What label says: how the backup is called, and whether it is kept. */
+/** The result of `label` as lines: the label of the backup, and whether it is kept. */
 import type {LabelResult, LabelState} from '../../services/by-id/label-backup.js';
 import {printable, type Style} from './style.js';
 

@@ -1,8 +1,9 @@
 /** The backups as a table, newest first, with what is wrong and what to do next. */
-import {countOf, formatAge, formatBytes, formatCount} from '../../base/format.js';
+import {countOf, formatAge, formatBytes, formatCount, formatTableTime} from '../../base/format.js';
 import type {BackupList, ListedBackup} from '../../services/status/list-backups.js';
 import {setAsideLines} from './show-set-aside.js';
-import {columns, fitColumns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 export interface ListView {
   /** Whether flags leave some of the backups out. */
@@ -17,37 +18,34 @@ export function showList(
   {isFiltered = false, isVerbose = false}: ListView = {},
 ): string[] {
   const now = new Date(list.now);
-  const hasPolicy = list.backups.some((backup) => backup.kept !== null);
-  const head = ['ID', 'TIME (UTC)', 'AGE', 'DATABASE', 'FORMAT', 'SIZE', 'ROWS', 'PROVEN', 'LABEL'];
   const hasServers = new Set(list.backups.map(({server}) => server)).size > 1;
-  const hasParts = list.backups.some(({content}) => content !== 'whole');
-  const rows = list.backups.map((backup) => [
-    printable(backup.id),
-    timeOf(backup.createdAt),
-    formatAge(new Date(backup.createdAt), now),
-    printable(backup.database),
-    backup.encrypted ? `${backup.format} (age)` : backup.format,
-    formatBytes(backup.size),
-    backup.rows === null ? '-' : formatCount(backup.rows),
-    proofText(backup, style),
-    labelText(backup),
-    ...(hasParts ? [backup.content] : []),
-    ...(hasServers ? [printable(backup.server ?? '-')] : []),
-    ...(hasPolicy ? [printable(backup.kept ?? '-')] : []),
-    ...(list.places.length > 0 ? [printable(whereOf(backup, list))] : []),
-  ]);
-  const more = [
-    ...(hasParts ? ['CONTENT'] : []),
-    ...(hasServers ? ['SERVER'] : []),
-    ...(hasPolicy ? ['KEPT'] : []),
-    ...(list.places.length > 0 ? ['IN'] : []),
+  const columns: Column[] = [
+    ['ID', ({id}) => printable(id)],
+    ['TIME (UTC)', ({createdAt}) => formatTableTime(createdAt)],
+    ['DATABASE', ({database}) => printable(database)],
+    ['CONTENT', ({content, encrypted}) => (encrypted ? `${content} (age)` : content)],
+    ['SIZE', ({size}) => formatBytes(size)],
+    ['ROWS', ({rows}) => (rows === null ? '-' : formatCount(rows))],
+    ['CHECK', (backup) => checkText(backup, style)],
+    ['LABEL', labelText],
+    ...(hasServers ? [['SERVER', ({server}) => printable(server ?? '-')] satisfies Column] : []),
+    ...(list.places.length > 0
+      ? [['IN', (backup) => printable(whereOf(backup, list))] satisfies Column]
+      : []),
+    ...(isVerbose
+      ? [
+          ['AGE', ({createdAt}) => formatAge(new Date(createdAt), now)] satisfies Column,
+          ['FORMAT', ({format}) => format] satisfies Column,
+          ['KEPT', ({kept}) => printable(kept ?? '-')] satisfies Column,
+        ]
+      : []),
   ];
-  const table = [[...head, ...more].map((text) => style.bold(text)), ...rows];
+  const rows = list.backups.map((backup) => columns.map(([, cell]) => cell(backup)));
   return [
     ...(list.backups.length > 0
-      ? fitColumns(table, [5, 6], dispensable, style)
+      ? table(rows, style, {head: columns.map(([title]) => title), right: [4, 5]})
       : emptyLines(list, isFiltered)),
-    ...(list.backups.length > 0 ? ['', sumOf(list)] : []),
+    ...(list.backups.length > 0 ? ['', sumOf(list, now)] : []),
     ...(isVerbose ? missingLines(list) : []),
     ...orderLines(list, now, style),
     ...problemLines(list, style),
@@ -55,10 +53,10 @@ export function showList(
   ];
 }
 
-/** What a narrow terminal goes without, first what the id says too: time, database, format, rows, label. */
-const dispensable = [1, 3, 4, 6, 8];
+/** A heading and the cell of a backup below it. */
+type Column = readonly [string, (backup: ListedBackup) => string];
 
-/** "here" is the backups folder; a place that holds a damaged copy is not named. */
+/** "here" is the backups folder; a location with a damaged copy is not named. */
 function whereOf({places}: ListedBackup, {folder}: BackupList): string {
   return places.map((place) => (place === folder ? 'here' : place)).join(', ') || 'damaged';
 }
@@ -69,17 +67,17 @@ function emptyLines(list: BackupList, isFiltered: boolean): string[] {
   return [`No backups in ${printable(list.folder)}.`, 'Make one: destino-db backup'];
 }
 
-function sumOf(list: BackupList): string {
-  const bytes = list.backups.reduce((sum, backup) => sum + backup.size, 0);
-  return `${countOf(list.backups.length, 'backup')}, ${formatBytes(bytes)}, in ${printable(list.folder)}`;
+function sumOf({backups, folder}: BackupList, now: Date): string {
+  const bytes = backups.reduce((sum, backup) => sum + backup.size, 0);
+  const newest =
+    backups
+      .map(({createdAt}) => createdAt)
+      .toSorted()
+      .at(-1) ?? '';
+  return `${countOf(backups.length, 'backup')}, ${formatBytes(bytes)}, in ${printable(folder)}; the newest: ${formatAge(new Date(newest), now)}`;
 }
 
-/** "2026-11-22 03:10:05" */
-function timeOf(iso: string): string {
-  return iso.slice(0, 19).replace('T', ' ');
-}
-
-function proofText({verification, notPossible, madeBy, shrunkTables}: ListedBackup, style: Style): string {
+function checkText({verification, notPossible, madeBy, shrunkTables}: ListedBackup, style: Style): string {
   const shrunk = shrunkTables.length > 0 ? ` ${style.bold('shrunk')}` : '';
   const untested = notPossible ? ` (${notPossible.level} not possible)` : '';
   if (!verification) return (madeBy === 'old scripts' ? 'no (old scripts)' : 'no') + untested + shrunk;
@@ -102,19 +100,18 @@ function orderLines(list: BackupList, now: Date, style: Style): string[] {
   if (list.orderBackups.length === 0) return [];
   const rows = list.orderBackups.map((backup) => [
     printable(backup.id) + (backup.encrypted ? ' (age)' : ''),
-    timeOf(backup.createdAt),
+    formatTableTime(backup.createdAt),
     formatAge(new Date(backup.createdAt), now),
     formatBytes(backup.size),
   ]);
-  const head = ['ORDER BACKUP', 'TIME (UTC)', 'AGE', 'SIZE'].map((text) => style.bold(text));
-  return ['', ...columns([head, ...rows], [3])];
+  return ['', ...table(rows, style, {head: ['ORDER BACKUP', 'TIME (UTC)', 'AGE', 'SIZE'], right: [3]})];
 }
 
 function problemLines(list: BackupList, style: Style): string[] {
   if (list.problems.length === 0) return [];
   return [
     '',
-    `${style.bold('Problems')}: ${countOf(list.problems.length, 'metadata file')} that ${list.problems.length === 1 ? 'tells' : 'tell'} no backup`,
+    `${style.bold('Problems')}: ${countOf(list.problems.length, 'metadata file')} cannot be read as a backup`,
     ...list.problems.map((problem) => `  ${printable(problem.path)}: ${printable(problem.reason)}`),
   ];
 }

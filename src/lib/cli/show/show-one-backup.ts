@@ -1,106 +1,109 @@
 /** All about one backup: what is in it, what is not, its checks, its copies, and how to restore it. */
-import {countOf, formatAge, formatBytes, formatCount, formatDuration} from '../../base/format.js';
+import {countOf, formatAge, formatBytes, formatCount, formatDuration, formatTime} from '../../base/format.js';
 import {contentWords} from '../../catalog/catalogue.js';
 import type {ShowResult} from '../../services/by-id/show-backup.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 export function showOneBackup(result: ShowResult, style: Style): string[] {
   return [
     `${style.bold(printable(result.id))}${result.ok ? '' : `  ${style.red('DAMAGED')}`}`,
-    ...headLines(result),
+    ...headLines(result, style),
     '',
     ...tableLines(result, style),
-    ...section('Not in it', style, notInItLines(result)),
+    ...section('Not in it', style, notInItLines(result, style)),
     ...section('Checks', style, checkLines(result, style)),
-    ...section('Where it is', style, placeLines(result)),
+    ...section('Where it is', style, placeLines(result, style)),
     ...section('To restore it', style, commandLines(result)),
   ];
 }
 
 function section(title: string, style: Style, lines: readonly string[]): string[] {
-  return lines.length === 0 ? [] : ['', style.bold(title), ...lines.map((line) => `  ${line}`)];
+  return lines.length === 0 ? [] : ['', style.bold(title), ...lines];
 }
 
-function headLines(result: ShowResult): string[] {
+function headLines(result: ShowResult, style: Style): string[] {
   const {encrypted, recipients, label, keep} = result;
   const locked = encrypted ? `, encrypted (age, ${recipients.length > 0 ? 'key' : 'passphrase'})` : '';
-  return columns([
+  const facts = [
     [
-      '  taken',
-      `${time(result.createdAt)} UTC, ${formatAge(new Date(result.createdAt), new Date(result.now))}`,
+      'taken',
+      `${formatTime(result.createdAt)}, ${formatAge(new Date(result.createdAt), new Date(result.now))}`,
     ],
-    ['  database', printable(`${result.database}${result.server === null ? '' : ` at ${result.server}`}`)],
-    ['  file', printable(result.path)],
-    ['  format', `${result.format}, ${formatBytes(result.size)}${locked}`],
-    ['  contains', contentWords[result.content]],
-    ['  label', `${label === null ? '-' : printable(label)}${keep ? ' (kept by label --keep)' : ''}`],
+    ['database', printable(`${result.database}${result.server === null ? '' : ` at ${result.server}`}`)],
+    ['file', printable(result.path)],
+    ['format', `${result.format}, ${formatBytes(result.size)}${locked}`],
+    ['contains', contentWords[result.content]],
+    ['label', `${label === null ? '-' : printable(label)}${keep ? ' (kept by label --keep)' : ''}`],
     [
-      '  made by',
+      'made by',
       result.madeBy === 'old scripts'
         ? 'the old scripts'
         : `destino-db ${result.toolVersion ?? ''} of PostgreSQL ${result.postgresVersion ?? ''}${result.duration === null ? '' : `, in ${formatDuration(result.duration)}`}`,
     ],
-  ]);
+  ];
+  return table(facts, style, {indent: 2});
 }
 
 function tableLines({tables, rows}: ShowResult, style: Style): string[] {
   if (tables.length === 0) return ['The metadata do not list its tables.'];
   const count = (number: number | null): string => (number === null ? '-' : formatCount(number));
   const size = (bytes: number | null): string => (bytes === null ? '-' : formatBytes(bytes));
-  const head = ['TABLE', 'ROWS', 'ON THE SERVER'].map((text) => style.bold(text));
   return [
-    ...columns(
-      [head, ...tables.map((one) => [printable(one.table), count(one.rows), size(one.size)])],
-      [1, 2],
+    ...table(
+      tables.map((one) => [printable(one.table), count(one.rows), size(one.size)]),
+      style,
+      {head: ['TABLE', 'ROWS', 'ON THE SERVER'], right: [1, 2]},
     ),
     '',
     `${countOf(tables.length, 'table')}${rows === null ? '' : `, ${countOf(rows, 'row')}`}`,
   ];
 }
 
-function notInItLines({notInIt, shrunkTables}: ShowResult): string[] {
+function notInItLines({notInIt, shrunkTables}: ShowResult, style: Style): string[] {
   return [
-    ...columns(notInIt.map(({what, reason}) => [printable(what), printable(reason ?? '')])),
+    ...table(
+      notInIt.map(({what, reason}) => [printable(what), printable(reason ?? '')]),
+      style,
+      {indent: 2},
+    ),
     ...shrunkTables.map(
-      ({table, rowsBefore, rowsNow}) =>
-        `${printable(table)} shrank from ${countOf(rowsBefore, 'row')} to ${formatCount(rowsNow)}`,
+      ({table: name, rowsBefore, rowsNow}) =>
+        `  ${printable(name)} shrank from ${countOf(rowsBefore, 'row')} to ${formatCount(rowsNow)}`,
     ),
   ];
 }
 
 function checkLines({checks}: ShowResult, style: Style): string[] {
-  if (checks.length === 0) return ['None was made.'];
+  if (checks.length === 0) return ['  No check was made.'];
   const words = {
     passed: style.green('passed'),
     failed: style.red('FAILED'),
     'not-possible': style.bold('not possible'),
   };
   const rows = checks.map((check) => [
-    time(check.at),
+    formatTime(check.at),
     check.level,
     words[check.outcome],
     formatDuration(check.duration),
     printable([...check.findings, ...(check.hint === null ? [] : [check.hint])].join(' ')),
   ]);
-  return columns(rows, [3]);
+  return table(rows, style, {right: [3], indent: 2});
 }
 
-function placeLines({places}: ShowResult): string[] {
-  return columns(
+function placeLines({places}: ShowResult, style: Style): string[] {
+  return table(
     places.map(({place, state, error}) => [
       printable(place),
       state === 'missing' ? 'not there' : state,
       error === null ? '' : printable(`${error.code}: ${error.message}`),
     ]),
+    style,
+    {indent: 2},
   );
 }
 
 /** The purpose above its command, which can be pasted whole. */
 function commandLines({commands}: ShowResult): string[] {
-  return commands.flatMap(({purpose, command}) => [`# ${purpose}`, printable(command)]);
-}
-
-/** "2026-11-22 03:10:05" */
-function time(iso: string): string {
-  return iso.slice(0, 19).replace('T', ' ');
+  return commands.flatMap(({purpose, command}) => [`  # ${purpose}`, `  ${printable(command)}`]);
 }

@@ -2,35 +2,43 @@
 import {countOf, formatAge} from '../../base/format.js';
 import type {Overview} from '../../services/status/overview.js';
 import {findingLines} from './show-status.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 export function showOverview(bin: string): (overview: Overview, style: Style) => string[] {
   return (overview, style) => {
     const {database, problem, folder, backups, newest, now, next} = overview;
     const age = newest ? formatAge(new Date(newest.createdAt), new Date(now)) : '';
-    const proof = newest?.proof == null ? 'not proven' : `proven (${newest.proof})`;
+    const checked = newest?.proof == null ? 'not checked' : `checked (${newest.proof})`;
     return [
       ...verdict(overview, bin, style),
       '',
-      ...columns([
+      ...table(
         [
-          style.bold('Database'),
-          database
-            ? `${printable(database.name)} (${printable(database.origin)})`
-            : printable(problem?.message ?? ''),
+          [
+            style.bold('Database'),
+            database
+              ? `${printable(database.name)} (${printable(database.origin)})`
+              : printable(problem?.message ?? ''),
+          ],
+          [
+            style.bold('Backups'),
+            backups === 0
+              ? `none in ${printable(folder)}`
+              : `${countOf(backups, 'backup')} in ${printable(folder)}`,
+          ],
+          ...(newest ? [[style.bold('Newest'), `${printable(newest.id)}, ${age}, ${checked}`]] : []),
         ],
-        [
-          style.bold('Backups'),
-          backups === 0
-            ? `none in ${printable(folder)}`
-            : `${countOf(backups, 'backup')} in ${printable(folder)}`,
-        ],
-        ...(newest ? [[style.bold('Newest'), `${printable(newest.id)}, ${age}, ${proof}`]] : []),
-      ]),
+        style,
+      ),
       ...(problem?.hint == null ? [] : ['', printable(problem.hint)]),
       '',
       style.bold('What to do next'),
-      ...columns(next.map(({command, why}) => [`  ${bin} ${command}`, style.dim(why)])),
+      ...table(
+        next.map(({command, why}) => [`${bin} ${command}`, style.dim(why)]),
+        style,
+        {indent: 2},
+      ),
       '',
       `All commands: ${bin} --help`,
     ];

@@ -1,10 +1,11 @@
-/** What prune tells: a line for every backup with the reason, then the sum. */
-import {countOf, formatBytes} from '../../base/format.js';
+/** The result of `prune` as lines: one for every backup with the reason, then the sum. */
+import {countOf, formatBytes, formatTime} from '../../base/format.js';
 import {isAddress} from '../../base/place-name.js';
 import type {PruneCommandResult} from '../../services/prune/prune.js';
 import type {PruneDecision, PruneResult} from '../../services/prune/prune-backups.js';
 import type {SetAsideDecision, SetAsideResult} from '../../services/prune/prune-databases.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 /** @param repeat the command that does what a dry run shows */
 export function showPrune(repeat: string): (result: PruneCommandResult, style: Style) => string[] {
@@ -39,9 +40,10 @@ function backupLines(result: PruneCommandResult, style: Style): string[] {
     ...(rows.length === 0
       ? [`There are no backups in ${printable(result.folder)}. Make one: destino-db backup`]
       : [
-          ...columns(
+          ...table(
             rows.map(({cells}) => cells),
-            [2],
+            style,
+            {right: [2]},
           ),
           '',
           `${countOf(kept.length, 'backup')} kept, ${removed.length} ${dryRun ? 'would be removed' : 'removed'} (${formatBytes(freed)}).`,
@@ -53,7 +55,7 @@ function backupLines(result: PruneCommandResult, style: Style): string[] {
   ];
 }
 
-/** In a bucket they are removed, whichever machine they are of; here they may belong to a run that is at work. */
+/** In a bucket they are removed, whichever machine they are of; here they may belong to a run that is still running. */
 function unfinishedLines({folder, partials, dryRun}: PruneResult, style: Style): string[] {
   if (partials.length === 0) return [];
   const names = partials.map(printable).join(', ');
@@ -72,13 +74,14 @@ function setAsideLines({kept, removed}: SetAsideResult, dryRun: boolean, style: 
     word,
     printable(one.id),
     one.size === null ? '-' : formatBytes(one.size),
-    one.setAsideAt.slice(0, 16).replace('T', ' '),
+    formatTime(one.setAsideAt),
     printable(one.owner),
     printable(one.reason),
   ];
   const word = style.bold(dryRun ? 'would drop' : 'dropped');
-  return columns(
+  return table(
     [...kept.map((one) => row(style.green('kept'), one)), ...removed.map((one) => row(word, one))],
-    [2],
+    style,
+    {right: [2]},
   );
 }

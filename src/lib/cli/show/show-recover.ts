@@ -1,7 +1,8 @@
-/** What recover found and did. */
+/** The result of `recover` as lines. */
 import {countOf} from '../../base/format.js';
 import type {RecoverResult} from '../../services/recover/recover.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 /** @param repeat the command that does what a dry run shows */
 export function showRecover(repeat: string): (result: RecoverResult, style: Style) => string[] {
@@ -19,7 +20,7 @@ function linesOf(result: RecoverResult, style: Style, repeat: string): string[] 
     result.serverNotLookedAt === null ? [] : [`The server was not looked at: ${result.serverNotLookedAt}`];
   if (rows.length === 0) return ['Interrupted runs left nothing behind.', ...server];
   return [
-    ...columns(rows),
+    ...table(rows, style),
     '',
     `${countOf(recovered.length, 'thing')} ${dryRun ? 'to clear up' : 'cleared up'}, ${left.length} left alone${failed.length > 0 ? `, ${failed.length} failed` : ''}.`,
     ...server,

@@ -4,7 +4,8 @@ import {kindOf} from '../../services/report/database-group.js';
 import {verdictOf} from '../../services/report/report-page.js';
 import type {ReportResult} from '../../services/report/write-report.js';
 import {isUtf8Locale, sparkline} from './sparkline.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 export function showReport(result: ReportResult, style: Style, isUtf8 = isUtf8Locale(process.env)): string[] {
   const {summary, generatedAt, weeks, gaps, restoreTests} = result;
@@ -20,7 +21,7 @@ export function showReport(result: ReportResult, style: Style, isUtf8 = isUtf8Lo
   const gap = gaps.toSorted((a, b) => b.duration - a.duration)[0];
   const series = seriesOf(result);
   const rows = [
-    ['Newest good', newest ? formatAge(new Date(newest.at), now) : style.red('none'), ''],
+    ['Newest usable', newest ? formatAge(new Date(newest.at), now) : style.red('none'), ''],
     ...series.flatMap(({name, backups}) => [
       [
         `Size ${printable(name)}`,
@@ -57,7 +58,7 @@ export function showReport(result: ReportResult, style: Style, isUtf8 = isUtf8Lo
     isBad ? style.red(verdictOf(result)) : style.bold(verdictOf(result)),
     ...result.findings.map(({severity, message}) => `  ${severity}: ${printable(message)}`),
     '',
-    ...columns(rows),
+    ...table(rows, style),
     '',
     `Written: ${printable(result.path)}`,
   ];

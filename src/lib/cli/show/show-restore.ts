@@ -1,101 +1,106 @@
-/** What a restore did, or would do, as lines. */
+/** The result of a restore, or its preview, as lines. */
 import {contentWords} from '../../catalog/catalogue.js';
-import {countOf, formatAge, formatBytes, formatCount, formatDuration} from '../../base/format.js';
+import {countOf, formatAge, formatBytes, formatCount, formatDuration, formatTime} from '../../base/format.js';
 import type {RestoreResult} from '../../services/restore/execute.js';
 import {strategies} from '../../services/restore/strategy.js';
 import {shellCommand} from '../../base/shell-quote.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 const ways: Readonly<Record<RestoreResult['way'], string>> = {
   create: 'into a new database',
   fill: 'in place, in one transaction',
   clean: 'in place, dropping its objects first, in one transaction, after a safety backup',
-  swap: 'beside it, then the two change names; the old one stays aside',
+  swap: 'into a new database, which then swaps names with it; the old one is set aside',
 };
 
-/**
- * @param repeat the command that does what was previewed, from the backup's id
- * @param command program, id and the flags that name the same settings
- */
-export function showRestore(
-  now: Date,
-  repeat: (backup: string) => string,
-  command: (id: string) => readonly string[],
-): (result: RestoreResult, style: Style) => string[] {
-  return (result, style) =>
-    result.mode === 'dry-run'
-      ? previewLines(result, style, now, repeat(result.backup))
-      : doneLines(result, style, command);
+export interface RestoreView {
+  readonly now: Date;
+  /** The command that does what was previewed, from the backup's id. */
+  readonly repeat: (backup: string) => string;
+  /** Program, id and the flags that name the same settings. */
+  readonly command: (id: string) => readonly string[];
+  /** Whether tables that do not differ are listed too. */
+  readonly isVerbose: boolean;
 }
 
-function previewLines(result: RestoreResult, style: Style, now: Date, command: string): string[] {
+export function showRestore(view: RestoreView): (result: RestoreResult, style: Style) => string[] {
+  return (result, style) =>
+    result.mode === 'dry-run' ? previewLines(result, style, view) : doneLines(result, style, view.command);
+}
+
+function previewLines(result: RestoreResult, style: Style, {now, repeat, isVerbose}: RestoreView): string[] {
   const created = new Date(result.backupCreatedAt);
   const facts = [
     ['backup', printable(result.backup)],
     ['file', printable(result.backupPath)],
-    ['made', `${result.backupCreatedAt.replace(/\.\d+Z$/, 'Z')} (${formatAge(created, now)})`],
+    ['made', `${formatTime(result.backupCreatedAt)} (${formatAge(created, now)})`],
     ['size', formatBytes(result.backupSize)],
     [
-      'holds',
+      'content',
       `${result.content === null || result.content === 'whole' ? '' : `${contentWords[result.content]}: `}${countOf(result.tables.length, 'table')}, ${countOf(totalRows(result), 'row')}`,
     ],
     ['target', `${printable(result.target)} on ${printable(result.host)}`],
-    ['there now', result.present ?? 'no such database; it would be made'],
+    ['there now', result.present ?? 'no such database; the restore creates it'],
     ['how', ways[result.way]],
   ];
   return [
     style.bold('This would be restored; nothing was changed.'),
     '',
-    ...columns(facts).map((line) => `  ${line}`),
+    ...table(facts, style, {indent: 2}),
     '',
-    ...tableLines(result, style),
     ...lossLines(result, style),
+    ...tableLines(result, style, isVerbose),
     ...noteLines(result, style),
     ...(result.commands.length === 0 ? [] : ['It would run:']),
     ...result.commands.map((line) => `  ${printable(line)}`),
     '',
-    `${style.bold('Next:')} ${command}`,
+    `${style.bold('Next:')} ${repeat(result.backup)}`,
   ];
 }
 
-function tableLines(result: RestoreResult, style: Style): string[] {
-  const rows = result.tables.map((table) => [printable(table.table), formatCount(table.rows)]);
-  return [
-    ...columns([['TABLE', 'ROWS'].map((text) => style.bold(text)), ...rows], [1]).map((line) => `  ${line}`),
-    '',
-  ];
+/** Tables that differ are above; the others are counted. */
+function tableLines(result: RestoreResult, style: Style, isVerbose: boolean): string[] {
+  const changed = new Set(result.wouldLose.map(({table: name}) => name));
+  const same = result.tables.filter(({table: name}) => !changed.has(name));
+  if (isVerbose || result.tables.length === 0) {
+    const rows = result.tables.map((one) => [printable(one.table), formatCount(one.rows)]);
+    return [...table(rows, style, {head: ['TABLE', 'ROWS'], right: [1], indent: 2}), ''];
+  }
+  const rows = same.reduce((sum, one) => sum + one.rows, 0);
+  const word = strategies[result.way].replaces ? ' with the same rows' : '';
+  const line = `${countOf(same.length, 'table')}${word} (${countOf(rows, 'row')}); --verbose lists them.`;
+  return same.length === 0 ? [] : [line, ''];
 }
 
 function noteLines({notes}: RestoreResult, style: Style): string[] {
   return notes.map((note) => `${style.bold('Note:')} ${printable(note)}`);
 }
 
-/** What is in the live database and not in the backup, or the other way round. */
+/** The rows and definitions that only the live database has, or only the backup. */
 function lossLines(result: RestoreResult, style: Style): string[] {
   if (!strategies[result.way].replaces) return [];
   const {wouldLose, schemaDifferences, migrations} = result;
-  const rows = wouldLose.map((table) => [
-    printable(table.table),
-    formatCount(table.onlyLive),
-    formatCount(table.onlyBackup),
-    formatCount(table.changed),
-    table.newestLive ?? '',
-    table.newestBackup ?? '',
+  const rows = wouldLose.map((one) => [
+    printable(one.table),
+    formatCount(one.onlyLive),
+    formatCount(one.onlyBackup),
+    formatCount(one.changed),
+    one.newestLive ?? '',
+    one.newestBackup ?? '',
   ]);
-  const head = ['TABLE', 'LOST', 'COME BACK', 'CHANGED', 'NEWEST LIVE', 'NEWEST IN BACKUP'].map((text) =>
-    style.bold(text),
-  );
-  // A backup of definitions alone does not say which tables it has: it lists those with rows.
+  const head = ['TABLE', 'LOST', 'COME BACK', 'CHANGED', 'NEWEST LIVE', 'NEWEST IN BACKUP'];
+  // A backup of definitions lists only tables with rows.
   const kept =
     result.way === 'clean' && result.tables.length > 0
-      ? ' (tables that the backup does not have stay as they are)'
+      ? ' (tables that are not in the backup stay as they are)'
       : '';
   return [
     ...(rows.length === 0
       ? [style.bold('The live database has the same rows as the backup: nothing would be lost.')]
       : [
           style.bold(`The live database differs from the backup${kept}:`),
-          ...columns([head, ...rows], [1, 2, 3]).map((line) => `  ${line}`),
+          ...table(rows, style, {head, right: [1, 2, 3], indent: 2}),
         ]),
     ...wouldLose.flatMap(keyLines),
     ...schemaDifferences.map((line) => `  ${printable(line)}`),
@@ -105,7 +110,7 @@ function lossLines(result: RestoreResult, style: Style): string[] {
   ];
 }
 
-function keyLines({table, key, keys}: RestoreResult['wouldLose'][number]): string[] {
+function keyLines({table: name, key, keys}: RestoreResult['wouldLose'][number]): string[] {
   if (!keys) return [];
   const kinds = [
     ['lost', keys.onlyLive],
@@ -116,7 +121,7 @@ function keyLines({table, key, keys}: RestoreResult['wouldLose'][number]): strin
   return kinds.flatMap(([word, list]) =>
     list.map(
       (values) =>
-        `  ${word}: ${printable(`${table} (${columnNames}) ${values.map((value) => value ?? 'NULL').join(', ')}`)}`,
+        `  ${word}: ${printable(`${name} (${columnNames}) ${values.map((value) => value ?? 'NULL').join(', ')}`)}`,
     ),
   );
 }
@@ -172,5 +177,5 @@ function comparisonLines({errors, differences, notCompared}: RestoreResult, styl
 }
 
 function totalRows(result: RestoreResult): number {
-  return result.tables.reduce((sum, table) => sum + table.rows, 0);
+  return result.tables.reduce((sum, one) => sum + one.rows, 0);
 }

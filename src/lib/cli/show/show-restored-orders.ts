@@ -1,8 +1,9 @@
-/** What orders:restore did or would do, as lines. */
-import {countOf, formatCount, formatDuration} from '../../base/format.js';
+/** The result of `orders:restore`, or its preview, as lines. */
+import {countOf, formatCount, formatDuration, formatTime} from '../../base/format.js';
 import type {RestoreOrdersResult} from '../../services/orders/restore/execute.js';
 import {conflictLines} from './show-conflicts.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 /** @param repeat the command that executes what the preview shows, from the order backup's path */
 export function showRestoredOrders(
@@ -28,15 +29,15 @@ function headline(result: RestoreOrdersResult, style: Style): string[] {
   const {restored, relinked} = totals(result);
   const orders = Object.values(result.orders).reduce((sum, count) => sum + count, 0);
   const what = `${countOf(orders, 'order')} with ${countOf(restored, 'row')} in all${relinked > 0 ? ` and ${countOf(relinked, 'link')}` : ''}`;
-  const from = `  from ${printable(result.backupPath)}, written ${printable(result.backupTimestamp)}`;
+  const from = `  from ${printable(result.backupPath)}, written ${formatTime(result.backupTimestamp)}`;
   if (restored + relinked === 0) {
-    return [style.bold(`There is nothing to put back into ${printable(result.database)}.`), from, ''];
+    return [style.bold(`There is nothing to restore into ${printable(result.database)}.`), from, ''];
   }
   return result.mode === 'preview'
-    ? [style.bold(`Preview: ${what} would be put back into ${printable(result.database)}.`), from, '']
+    ? [style.bold(`Preview: ${what} would be restored into ${printable(result.database)}.`), from, '']
     : [
         style.bold(
-          `${what} were put back into ${printable(result.database)} and compared with the file (${formatDuration(result.duration)}).`,
+          `${what} were restored into ${printable(result.database)} and compared with the file (${formatDuration(result.duration)}).`,
         ),
         from,
         '',
@@ -54,8 +55,8 @@ function tableLines({mode, tables}: RestoreOrdersResult, style: Style): string[]
     mode === 'preview' ? 'TO RESTORE' : 'RESTORED',
     mode === 'preview' ? 'TO RELINK' : 'RELINKED',
     'SKIPPED',
-  ].map((text) => style.bold(text));
-  return [...columns([head, ...rows], [1, 2, 3]), ''];
+  ];
+  return [...table(rows, style, {head, right: [1, 2, 3]}), ''];
 }
 
 function noteLines({notes, sequences}: RestoreOrdersResult, style: Style): string[] {

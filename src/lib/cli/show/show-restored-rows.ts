@@ -1,10 +1,11 @@
-/** What restore:rows did or would do, as lines. */
-import {countOf, formatBytes, formatCount, formatDuration} from '../../base/format.js';
+/** The result of `restore:rows`, or its preview, as lines. */
+import {countOf, formatBytes, formatCount, formatDuration, formatTime} from '../../base/format.js';
 import type {RowTablePlan} from '../../services/rows/plan.js';
 import type {RestoreRowsResult} from '../../services/rows/restore-rows.js';
 import type {UndoRowsResult} from '../../services/rows/undo-rows.js';
 import {conflictLines, rowLines, shownConflicts} from './show-conflicts.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 const shownValues = 3;
 /** Characters of a value. */
@@ -34,8 +35,8 @@ function totals({tables}: RestoreRowsResult) {
 function headline(result: RestoreRowsResult, style: Style): string[] {
   const {insert, update} = totals(result);
   const name = printable(result.database);
-  const from = `  from ${printable(result.backup.id)}, taken ${result.backup.createdAt}`;
-  if (insert + update === 0) return [style.bold(`There is nothing to put back into ${name}.`), from, ''];
+  const from = `  from ${printable(result.backup.id)}, taken ${formatTime(result.backup.createdAt)}`;
+  if (insert + update === 0) return [style.bold(`There is nothing to restore into ${name}.`), from, ''];
   const what = [
     ...(insert > 0 ? [`${countOf(insert, 'row')} inserted`] : []),
     ...(update > 0 ? [`${countOf(update, 'row')} updated`] : []),
@@ -56,7 +57,7 @@ function headline(result: RestoreRowsResult, style: Style): string[] {
 
 function tableLines(tables: readonly RowTablePlan[], style: Style): string[] {
   if (tables.length === 0) return [];
-  const head = ['TABLE', 'INSERT', 'UPDATE', 'SKIP', 'EQUAL', ''].map((text) => style.bold(text));
+  const head = ['TABLE', 'INSERT', 'UPDATE', 'SKIP', 'EQUAL', ''];
   const rows = tables.map(({table, role, insert, update, conflicts, compared}) => [
     printable(table),
     formatCount(insert),
@@ -65,7 +66,7 @@ function tableLines(tables: readonly RowTablePlan[], style: Style): string[] {
     compared ? formatCount(compared.equal) : '',
     role === 'chosen' ? '' : role,
   ]);
-  return [...columns([head, ...rows], [1, 2, 3, 4]), ''];
+  return [...table(rows, style, {head, right: [1, 2, 3, 4]}), ''];
 }
 
 function detailLines({table, samples, newer, keys}: RowTablePlan, style: Style): string[] {
@@ -126,7 +127,7 @@ export function showUndoneRows(repeat: Repeat): (result: UndoRowsResult, style: 
   return (result, style) => {
     const {mode, database, tables, changedSince} = result;
     const rows = tables.reduce((sum, {inserted, updated}) => sum + inserted + updated, 0);
-    const head = ['TABLE', 'DELETE', 'OLD VALUES', 'CHANGED SINCE'].map((text) => style.bold(text));
+    const head = ['TABLE', 'DELETE', 'OLD VALUES', 'CHANGED SINCE'];
     const lines = tables.map(({table, inserted, updated, kept}) => [
       printable(table),
       ...[inserted, updated, kept].map(formatCount),
@@ -139,15 +140,15 @@ export function showUndoneRows(repeat: Repeat): (result: UndoRowsResult, style: 
         : style.bold(
             `Preview: ${countOf(rows, 'row')} in ${printable(database)} would be as they were before.`,
           ),
-      `  by ${printable(result.undoPath)}, written ${printable(result.writtenAt)}`,
+      `  by ${printable(result.undoPath)}, written ${formatTime(result.writtenAt)}`,
       '',
-      ...columns([head, ...lines], [1, 2, 3]),
+      ...table(lines, style, {head, right: [1, 2, 3]}),
       '',
       ...(changedSince.length === 0
         ? []
         : [
             style.bold(`${countOf(changedSince.length, 'row')} changed since, so nothing can be taken back:`),
-            ...rowLines(changedSince.slice(0, shownConflicts)),
+            ...rowLines(changedSince.slice(0, shownConflicts), style),
             '',
           ]),
       ...triggerLines(result.triggers, style),

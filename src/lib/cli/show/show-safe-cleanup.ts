@@ -3,7 +3,8 @@ import {countOf, formatBytes, formatDuration} from '../../base/format.js';
 import {ordersIn} from '../../services/orders/clean/execute.js';
 import type {SafeCleanupResult} from '../../services/orders/workflow/safe-cleanup.js';
 import {showCleanPlan} from './show-cleaned-orders.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 /** @param repeat the command that executes what was previewed, from the plan's hash */
 export function showSafeCleanup(repeat: (plan: string) => string) {
@@ -29,17 +30,25 @@ export function showSafeCleanup(repeat: (plan: string) => string) {
       style.bold(`Deleted ${what} from ${where}.`),
       '',
       style.bold('Steps'),
-      ...columns(result.steps.map((step) => [`  ${step.name}`, step.status, formatDuration(step.duration)])),
-      ...showCleanPlan(orders, style, true),
+      ...table(
+        result.steps.map((step) => [step.name, step.status, formatDuration(step.duration)]),
+        style,
+        {indent: 2},
+      ),
       '',
-      `Full backup:  ${backup?.path == null ? 'none' : printable(backup.path)}`,
-      `Order backup: ${orders.backupPath === null ? 'none' : printable(orders.backupPath)}`,
-      `Report:       ${printable(result.reportPath ?? 'none')}`,
+      ...table(
+        [
+          ['Full backup', printable(backup?.path ?? 'none')],
+          ['Order backup', printable(orders.backupPath ?? 'none')],
+          ['Report', printable(result.reportPath ?? 'none')],
+        ],
+        style,
+      ),
       ...(result.undo.length === 0
         ? []
         : [
             '',
-            style.bold('To undo it, the whole database or the orders alone:'),
+            style.bold('To undo it, for the whole database or only the orders:'),
             ...result.undo.map(printable),
           ]),
     ];

@@ -1,6 +1,8 @@
-/** What the audit log says of the backup plan, as lines. */
+/** The runs of the backup plan, by the audit log, as lines. */
+import {formatTime} from '../../base/format.js';
 import type {ScheduleCheck} from '../../services/schedule/check-history.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 const shownTimes = 5;
 
@@ -19,14 +21,16 @@ export function showScheduleCheck(result: ScheduleCheck, style: Style): string[]
     String(job.missed.length),
     job.last === 'failed' || job.last === 'missed' ? style.red(job.last) : (job.last ?? 'not due yet'),
   ]);
-  const title = ['PLAN', 'DUE', 'DONE', 'FAILED', 'MISSED', 'LAST'].map((text) => style.bold(text));
+  const head = ['PLAN', 'DUE', 'DONE', 'FAILED', 'MISSED', 'LAST'];
   return [
-    ...columns([title, ...rows], [1, 2, 3, 4]),
+    ...table(rows, style, {head, right: [1, 2, 3, 4]}),
     style.dim(`Since ${result.from.slice(0, 10)}, by the audit log.`),
     ...result.jobs.flatMap((job) => [
-      ...newest(job.missed, `missed "${printable(job.sentence)}"`),
+      ...newest(job.missed.map(formatTime), `missed "${printable(job.sentence)}"`),
       ...newest(
-        job.failed.map(({due, errorCode}) => `${due}${errorCode === null ? '' : ` (${errorCode})`}`),
+        job.failed.map(
+          ({due, errorCode}) => `${formatTime(due)}${errorCode === null ? '' : ` (${errorCode})`}`,
+        ),
         `failed "${printable(job.sentence)}"`,
       ),
     ]),
@@ -36,7 +40,7 @@ export function showScheduleCheck(result: ScheduleCheck, style: Style): string[]
 
 function newest(times: readonly string[], what: string): string[] {
   if (times.length === 0) return [];
-  const shown = times.slice(-shownTimes).map((time) => time.replace('T', ' ').replace(/:\d\d\.\d+Z/, ' UTC'));
+  const shown = times.slice(-shownTimes);
   const more = times.length > shownTimes ? `, and ${times.length - shownTimes} before` : '';
   return [`${what}: ${shown.join(', ')}${more}`];
 }

@@ -1,7 +1,8 @@
 /** The backup plan, and what was printed or installed of it, as lines. */
-import {formatDuration} from '../../base/format.js';
+import {formatDuration, formatTableTime} from '../../base/format.js';
 import type {ScheduleResult} from '../../services/schedule/schedule.js';
-import {columns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 export function showSchedule(now: Date): (result: ScheduleResult, style: Style) => string[] {
   return (result, style) => {
@@ -37,14 +38,14 @@ function planLines(result: ScheduleResult, style: Style, now: Date): string[] {
     const until = next === undefined ? '' : `in ${formatDuration(new Date(next).getTime() - now.getTime())}`;
     return [
       printable(job.sentence),
-      next?.slice(0, 16).replace('T', ' ') ?? '',
+      next === undefined ? '' : formatTableTime(next),
       until,
       printable(job.command),
     ];
   });
   return [
     ...(result.action === 'install' ? [''] : []),
-    ...columns([['PLAN', 'NEXT RUN (UTC)', '', 'COMMAND'].map((title) => style.bold(title)), ...rows]),
+    ...table(rows, style, {head: ['PLAN', 'NEXT RUN (UTC)', '', 'COMMAND']}),
     style.dim(`Times of the plan are in ${result.timeZone}.`),
   ];
 }

@@ -3,7 +3,8 @@ import {formatBytes, formatCount, formatDuration} from '../../base/format.js';
 import type {StatusResult} from '../../services/status/check-status.js';
 import type {DatabaseStatus} from '../../services/status/assess.js';
 import {setAsideLines} from './show-set-aside.js';
-import {fitColumns, printable, type Style} from './style.js';
+import {printable, type Style} from './style.js';
+import {table} from './table.js';
 
 export function showStatus(result: StatusResult, style: Style): string[] {
   const {databases, findings, storage, checkedAt} = result;
@@ -16,18 +17,11 @@ export function showStatus(result: StatusResult, style: Style): string[] {
     describeTest(database, checkedAt),
     formatBytes(database.storage),
   ]);
-  const header = ['DATABASE', 'NEWEST GOOD', 'PROOF', 'SIZE', 'ROWS', 'RESTORE TEST', 'STORAGE'];
+  const head = ['DATABASE', 'NEWEST USABLE', 'CHECK', 'SIZE', 'ROWS', 'RESTORE TEST', 'STORAGE'];
   const free = storage.free === null ? '' : `, ${formatBytes(storage.free)} free`;
   return [
-    ...result.forgotten.map(
-      (name) => `${printable(name)} is not watched any more; a new backup of it brings it back.`,
-    ),
-    ...(rows.length === 0
-      ? []
-      : [
-          ...fitColumns([header.map((text) => style.bold(text)), ...rows], [3, 4, 6], dispensable, style),
-          '',
-        ]),
+    ...result.forgotten.map((name) => `${printable(name)} is not watched any more; its next backup is.`),
+    ...(rows.length === 0 ? [] : [...table(rows, style, {head, right: [3, 4, 6]}), '']),
     ...findingLines(findings, style),
     ...(findings.length === 0
       ? [`${style.green('OK')} ${printable(result.folder)}: ${formatBytes(storage.used)} used${free}.`]
@@ -44,15 +38,12 @@ export function findingLines(findings: StatusResult['findings'], style: Style): 
   });
 }
 
-/** What a narrow terminal goes without: rows, storage, size, proof, restore test. */
-const dispensable = [4, 6, 3, 2, 5];
-
 function describeTest({lastRestoreTest, restoreTestNotPossible}: DatabaseStatus, checkedAt: string): string {
   if (!lastRestoreTest) return restoreTestNotPossible ? 'not possible' : 'never';
   const age = formatDuration(
     Math.max(0, new Date(checkedAt).getTime() - new Date(lastRestoreTest.at).getTime()),
   );
-  return `${lastRestoreTest.ok ? 'held' : 'FAILED'} ${age} ago`;
+  return `${lastRestoreTest.ok ? 'passed' : 'FAILED'} ${age} ago`;
 }
 
 /**
@@ -66,7 +57,9 @@ export function showNagios(result: StatusResult): string[] {
     ({label, newest}) => `${label} ${newest ? `${formatDuration(Math.max(0, newest.age))} old` : 'none'}`,
   );
   const text =
-    findings.length > 0 ? findings.map(({message}) => message) : [`newest good backups: ${good.join(', ')}`];
+    findings.length > 0
+      ? findings.map(({message}) => message)
+      : [`newest usable backups: ${good.join(', ')}`];
   const limit = Math.round(limits.maxAge / 1000);
   const data = databases.flatMap(({label, newest, failuresSince, storage: bytes}) => [
     ...(newest

@@ -1,4 +1,5 @@
-/** What an undo did, or would do, as lines. */
+/** The result of `undo`, or its preview, as lines. */
+import {formatTime} from '../../base/format.js';
 import type {UndoResult} from '../../services/restore/undo.js';
 import {printable, type Style} from './style.js';
 
@@ -16,13 +17,15 @@ function linesOf(result: UndoResult, style: Style, undo: string): string[] {
   if (result.mode === 'dry-run') {
     return [
       style.bold('This would be done; nothing was changed.'),
-      `  ${incoming} (set aside ${result.setAsideAt}) becomes ${target}; the present ${target} is set aside.`,
+      `  ${incoming} (set aside ${formatTime(result.setAsideAt)}) becomes ${target}; the present ${target} is set aside.`,
       '',
       `${style.bold('Next:')} ${undo}`,
     ];
   }
   return [
-    style.bold(`${target} is the database again that was set aside at ${result.setAsideAt} (${incoming}).`),
+    style.bold(
+      `${target} is the database again that was set aside at ${formatTime(result.setAsideAt)} (${incoming}).`,
+    ),
     ...(result.setAside === null
       ? []
       : [`The newer content is kept as ${printable(result.setAside)}.`, `Take this back: ${undo}`]),

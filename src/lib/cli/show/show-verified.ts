@@ -4,10 +4,10 @@ import type {VerifiedBackup, VerifyResult} from '../../services/verify/verify.js
 import {shellCommand} from '../../base/shell-quote.js';
 import {printable, type Style} from './style.js';
 
-const proven: Readonly<Record<VerifiedBackup['level'], string>> = {
-  checksum: 'every byte is as written',
-  archive: 'read to its end, rows and fingerprints as recorded',
-  restore: 'restored and found equal',
+const passedTexts: Readonly<Record<VerifiedBackup['level'], string>> = {
+  checksum: 'every byte is as it was written',
+  archive: 'every row read, counts and fingerprints as recorded',
+  restore: 'restored, every row equal',
 };
 
 /**
@@ -29,7 +29,7 @@ function linesOf(results: readonly VerifiedBackup[], from: VerifiedFrom, style: 
   const rest = untested === 0 ? '' : `, ${untested} could not be checked here`;
   return [
     ...results.flatMap((result) => describe(result, style)),
-    ...(results.length > 1 ? ['', `${passed} of ${countOf(results.length, 'backup')} proven${rest}.`] : []),
+    ...(results.length > 1 ? ['', `${passed} of ${countOf(results.length, 'backup')} passed${rest}.`] : []),
     ...next(results, from, style),
   ];
 }
@@ -50,22 +50,22 @@ function headOf({id, level, outcome, duration, rows, restoreDuration}: VerifiedB
   const read = rows === null ? '' : `, ${countOf(rows, 'row')}`;
   const restored = restoreDuration === null ? '' : ` (restore ${formatDuration(restoreDuration)})`;
   if (outcome === 'passed')
-    return `${style.green('ok')}    ${id}: ${proven[level]}${read}, in ${took}${restored}`;
-  if (outcome === 'failed') return `${style.red('FAIL')}  ${id}: not proven by ${level}, after ${took}`;
-  return `${style.bold('skip')}  ${id}: not possible here by ${level}, which says nothing about the backup`;
+    return `${style.green('ok')}    ${id}: ${passedTexts[level]}${read}, in ${took}${restored}`;
+  if (outcome === 'failed') return `${style.red('FAIL')}  ${id}: failed the check by ${level}, after ${took}`;
+  return `${style.bold('skip')}  ${id}: the check by ${level} is not possible here; this says nothing about the backup`;
 }
 
 function next(results: readonly VerifiedBackup[], {place, keys}: VerifiedFrom, style: Style): string[] {
   if (results.some(({outcome}) => outcome === 'failed'))
     return [
       '',
-      `${style.bold('Next:')} ${printable(shellCommand(['destino-db', 'list', ...place]))}   (which backup is the newest good one?), then destino-db backup`,
+      `${style.bold('Next:')} ${printable(shellCommand(['destino-db', 'list', ...place]))}   (shows the newest usable backup), then destino-db backup`,
     ];
   const [only] = results;
   if (results.length !== 1 || !only?.ok || only.level === 'restore' || only.content !== 'whole') return [];
   const words = ['verify', only.id, ...place, '--level', 'restore', ...keys];
   return [
     '',
-    `${style.bold('Next:')} ${printable(shellCommand(['destino-db', ...words]))}   (proves that it restores)`,
+    `${style.bold('Next:')} ${printable(shellCommand(['destino-db', ...words]))}   (tests it with a restore)`,
   ];
 }

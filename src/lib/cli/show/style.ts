@@ -3,7 +3,7 @@ import {Chalk, type ChalkInstance} from 'chalk';
 
 /**
  * Red and green are all the colours: yellow and cyan cannot be read on white, blue cannot on black. Green is faint on some whites,
- * so that it marks a single word ("ok"), never a sentence, and never says what the word does not.
+ * so that it colours a single word ("ok"), never a sentence, and never says what the word does not.
  */
 export type Style = Pick<ChalkInstance, 'bold' | 'dim' | 'green' | 'red'> & {
   /** Columns of the terminal; undefined where lines may be of any length. */
@@ -30,48 +30,6 @@ export function createStyle(
   const chalk: Style = new Chalk({level: !isForbidden && (isTerminal || isForced) ? 1 : 0});
   // A terminal without a size says 0.
   return isTerminal && width !== undefined && width > 0 ? Object.assign(chalk, {width}) : chalk;
-}
-
-/** Rows as plain columns, two spaces apart, so that grep and awk work. Columns named in `right` are right-aligned. */
-export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
-  const widths: number[] = [];
-  for (const row of rows) {
-    row.forEach((cell, index) => (widths[index] = Math.max(widths[index] ?? 0, displayWidth(cell))));
-  }
-  return rows.map((row) =>
-    row
-      .map((cell, index) => {
-        const padding = ' '.repeat(Math.max(0, (widths[index] ?? 0) - displayWidth(cell)));
-        return right.includes(index) ? padding + cell : cell + padding;
-      })
-      .join('  ')
-      .trimEnd(),
-  );
-}
-
-/**
- * The same, without as many of the columns in `dispensable`, the first of them first, as would make rows too wide for the
- * terminal: rows that it breaks lose their header.
- */
-export function fitColumns(
-  rows: readonly (readonly string[])[],
-  right: readonly number[],
-  dispensable: readonly number[],
-  {width = Infinity}: Style,
-): string[] {
-  const without = (count: number): string[] => {
-    const dropped = dispensable.slice(0, count);
-    const kept = (_cell: unknown, index: number): boolean => !dropped.includes(index);
-    const moved = right
-      .filter((index) => kept(undefined, index))
-      .map((index) => index - dropped.filter((one) => one < index).length);
-    return columns(
-      rows.map((row) => row.filter(kept)),
-      moved,
-    );
-  };
-  const fits = (lines: readonly string[]): boolean => lines.every((line) => displayWidth(line) <= width);
-  return [...dispensable.keys()].map(without).find(fits) ?? without(dispensable.length);
 }
 
 /** Columns that a text takes on a terminal, escape sequences not counted. */

@@ -2,7 +2,7 @@
 import {AppError} from '../../base/errors.js';
 import {nearest} from '../../base/nearest.js';
 
-/** What is known of the command whose line is wrong. */
+/** The flags and arguments of the command whose line is wrong. */
 export interface UsedCommand {
   readonly bin: string;
   readonly id: string;
@@ -49,7 +49,7 @@ function textOf(error: Error, command: UsedCommand | undefined): string {
     const words = unexpected.split(', ');
     const [first = ''] = words;
     const known = (command?.flags ?? []).map((flag) => `--${flag}`);
-    // What looks like a flag stands behind "--", which ends the flags.
+    // Text like a flag is behind "--", which ends the flags.
     const guess = first.startsWith('-') ? undefined : nearest(`--${first}`, known);
     return `${command?.id ?? 'The command'} does not take "${words.join('" and "')}".${guess === undefined ? '' : ` Did you mean ${guess}?`}`;
   }
@@ -72,7 +72,7 @@ function ownWords(sentence: string): string {
   return sentence;
 }
 
-/** What to say of the first flag that oclif does not know; undefined when something else is wrong. */
+/** The message about the first flag that oclif does not know; undefined when something else is wrong. */
 function unknownFlag(error: Error, command: UsedCommand | undefined): string | undefined {
   // oclif's NonExistentFlagsError, which it does not export: the words as they were typed.
   const [word] = 'flags' in error && Array.isArray(error.flags) ? (error.flags as unknown[]) : [];

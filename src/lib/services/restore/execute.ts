@@ -7,7 +7,7 @@ import type {BackupContent} from '../../run/check-outcome.js';
 import {elapsedMs} from '../../base/clock.js';
 import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
-import {countOf} from '../../base/format.js';
+import {countOf, formatTime} from '../../base/format.js';
 import {stillLocked, withAdvisoryLock} from '../../postgres/databases/advisory-lock.js';
 import {withSession} from '../../postgres/client.js';
 import {addDatabaseProperties} from '../../postgres/databases/database-properties.js';
@@ -287,12 +287,12 @@ async function confirmPlan(context: RunContext, plan: RestorePlan): Promise<void
     database,
     isProduction: await isProductionDatabase(context, plan.target),
     plan: [
-      `backup    ${plan.source.path}, made ${plan.source.createdAt.toISOString()}`,
-      `contains  ${describeContent(plan)}`,
-      `there now ${plan.present ? describeObjects(plan.present.objects) : 'nothing'}`,
-      `how       ${steps[plan.strategy]}`,
-      ...describeContents(plan).map((line) => `          ${line}`),
-      ...(plan.rights.isSuperuser ? [`rights    ${superuserNote(plan)}`] : []),
+      `backup  ${plan.source.path}, made ${formatTime(plan.source.createdAt.toISOString())}`,
+      `content  ${describeContent(plan)}`,
+      `there now  ${plan.present ? describeObjects(plan.present.objects) : 'nothing'}`,
+      `how  ${steps[plan.strategy]}`,
+      ...describeContents(plan).map((line) => `    ${line}`),
+      ...(plan.rights.isSuperuser ? [`rights  ${superuserNote(plan)}`] : []),
     ],
   });
 }

@@ -73,13 +73,13 @@ describe('orders:clean', () => {
       'protected address 3',
       'excluded id 4',
       'outside the dates 5',
-      'a guarded order hangs on it 6',
+      'a guarded order refers to it 6',
       '',
       'Order backup: /b/orders.json',
-      'To put them back: destino-db orders:restore --backup-file /b/orders.json --execute',
+      'To restore them: destino-db orders:restore --backup-file /b/orders.json --execute',
     ]);
     expect(show({backupPath: null, undo: null}).at(-1)).toBe(
-      'There is no order backup: they cannot be put back one by one.',
+      'There is no order backup: the orders cannot be restored one by one.',
     );
   });
 
@@ -108,8 +108,8 @@ describe('orders:clean', () => {
     const lines = show({orders, sample: []});
     const at = lines.indexOf('Deleted orders');
     expect(lines.slice(at + 1, at + 5)).toEqual([
-      '2026-03-01 NEW/- 5 -',
-      '7 public.orders: test address, cancelled',
+      'DATE STATUS TOTAL E-MAIL KEY REASON',
+      '2026-03-01 NEW/- 5 - 7 public.orders: test address, cancelled',
       'and 1 more order, more than a list can have',
       '',
     ]);
@@ -144,15 +144,15 @@ describe('workflow:safe-cleanup', () => {
     expect(lines[0]).toBe('Deleted 2 orders with 2 rows from shop on db.example.');
     expect(lines).toContain('Full backup skipped 0 ms');
     expect(lines.slice(-6)).toEqual([
-      'Full backup: none',
-      'Order backup: /b/orders.json',
-      'Report: /b/r.md',
+      'Full backup none',
+      'Order backup /b/orders.json',
+      'Report /b/r.md',
       '',
-      'To undo it, the whole database or the orders alone:',
+      'To undo it, for the whole database or only the orders:',
       'undo it',
     ]);
     const without = squeezed(show({...done, orders: {...result, backupPath: null}, undo: []}, style));
-    expect(without.slice(-3)).toEqual(['Full backup: none', 'Order backup: none', 'Report: /b/r.md']);
+    expect(without.slice(-3)).toEqual(['Full backup none', 'Order backup none', 'Report /b/r.md']);
     const preview = squeezed(show({...done, mode: 'preview'}, style));
     expect(preview.slice(0, 3)).toEqual([
       'Preview: 2 orders with 2 rows would be deleted from shop on db.example.',

@@ -33,7 +33,7 @@ it('undo says which database is which now', () => {
   } as const;
   const show = showUndo((target) => `destino-db undo --env-file=/srv/.env --target-db ${target}`);
   expect(show(undone, style)).toEqual([
-    'shop is the database again that was set aside at 2026-11-25T20:32:15.476Z (shop_before_1).',
+    'shop is the database again that was set aside at 2026-11-25 20:32:15Z (shop_before_1).',
     'The newer content is kept as shop_before_2.',
     'Take this back: destino-db undo --env-file=/srv/.env --target-db shop',
   ]);

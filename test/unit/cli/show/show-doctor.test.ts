@@ -36,6 +36,6 @@ it('marks what failed, prints the fix below, and which commands do not work beca
     '  list    yes',
     '  backup  no: pg_dump',
     '',
-    '1 needed check failed; fix them from the top, then run doctor again.',
+    '1 needed check failed; fix it, then run doctor again.',
   ]);
 });

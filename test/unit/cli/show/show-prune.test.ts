@@ -18,7 +18,7 @@ it('says that unfinished copies in a bucket are removed, and leaves those in a f
   expect(folder).toContain('destino-db recover --dry-run');
 });
 
-it('tells of backups and of databases set aside in one run, and ends in the command that a dry run stands for', () => {
+it('names backups and of databases set aside in one run, and ends in the command that a dry run stands for', () => {
   const one = {id: 'shop-2026-11-24T02-00-03', database: 'shop', size: 203_000, reason: 'older than 30 days'};
   const aside = {
     id: 'shop_before_20261124_020003',
@@ -40,7 +40,7 @@ it('tells of backups and of databases set aside in one run, and ends in the comm
     '',
     '0 backups kept, 1 would be removed (203 kB).',
     '',
-    'would drop  shop_before_20261124_020003  203 kB  2026-11-24 02:00  shop  not the newest',
+    'would drop  shop_before_20261124_020003  203 kB  2026-11-24 02:00:03Z  shop  not the newest',
     '',
     'Next: destino-db prune --set-aside',
   ]);

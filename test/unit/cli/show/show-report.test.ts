@@ -27,7 +27,7 @@ it('tells runs, the longest gap, storage and the last restore test', () => {
     '1 problem needs attention.',
     ' warning: shop: 1 backup is damaged.',
     '',
-    'Newest good 9 h ago',
+    'Newest usable 9 h ago',
     expect.stringMatching(/^Size shop custom 122 MB [#*]{15,}$/),
     expect.stringMatching(/^Time shop custom 1 min 11 s [#*]{15,}$/),
     expect.stringMatching(/^Size shop sql 159 MB [#*]{4}$/),

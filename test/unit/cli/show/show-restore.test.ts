@@ -6,12 +6,13 @@ import type {RestoreResult} from '../../../../src/lib/services/restore/execute.j
 
 const style = createStyle(false, {});
 const now = new Date('2026-11-25T12:00:04Z');
-const show = (result: RestoreResult) =>
-  showRestore(
+const show = (result: RestoreResult, isVerbose = false) =>
+  showRestore({
     now,
-    (id) => `destino-db restore --backup-file ${id} --yes`,
-    (id) => ['destino-db', id, '--env-file=/srv/.env'],
-  )(result, style);
+    repeat: (id) => `destino-db restore --backup-file ${id} --yes`,
+    command: (id) => ['destino-db', id, '--env-file=/srv/.env'],
+    isVerbose,
+  })(result, style);
 
 const done: RestoreResult = {
   mode: 'execute',
@@ -90,7 +91,7 @@ describe('a preview', () => {
   it('says how many rows would be lost, come back and change, and which', () => {
     const lines = show({...preview, wouldLose: [loss]}).map((line) => line.replace(/ +/g, ' '));
     expect(lines[0]).toBe('This would be restored; nothing was changed.');
-    expect(lines).toContain(' made 2026-11-25T02:00:04Z (10 h ago)');
+    expect(lines).toContain(' made 2026-11-25 02:00:04Z (10 h ago)');
     const at = lines.indexOf('The live database differs from the backup:');
     expect(lines.slice(at + 1, at + 6)).toEqual([
       ' TABLE LOST COME BACK CHANGED NEWEST LIVE NEWEST IN BACKUP',
@@ -100,6 +101,23 @@ describe('a preview', () => {
       ' changed: public.orders (id) NULL',
     ]);
     expect(lines.at(-1)).toBe('Next: destino-db restore --backup-file shop-2026-11-25T02-00-04 --yes');
+  });
+
+  it('shows what differs first, and counts the tables that do not', () => {
+    const lines = show({...preview, wouldLose: [loss]});
+    const differ = lines.indexOf('The live database differs from the backup:');
+    const equal = lines.indexOf('1 table with the same rows (34 rows); --verbose lists them.');
+    expect(differ).toBeGreaterThan(0);
+    expect(equal).toBeGreaterThan(differ);
+    expect(lines.join()).not.toContain('public.refunds');
+    expect(show({...preview, way: 'create'})).toContain('2 tables (1,234 rows); --verbose lists them.');
+  });
+
+  it('lists every table with --verbose', () => {
+    const lines = show({...preview, wouldLose: [loss]}, true).map((line) => line.replace(/ +/g, ' '));
+    expect(lines).toContain(' public.orders 1,200');
+    expect(lines).toContain(' public.refunds 34');
+    expect(lines.join()).not.toContain('--verbose');
   });
 
   it('says nothing would be lost only where the live database is looked at', () => {
@@ -114,7 +132,7 @@ describe('a preview', () => {
     expect(lines).toContain('  migration 20261125_add: only live');
     expect(lines).toContain('  migration 20261101_old: only in the backup');
     expect(lines).toContain(
-      'The live database differs from the backup (tables that the backup does not have stay as they are):',
+      'The live database differs from the backup (tables that are not in the backup stay as they are):',
     );
   });
 });

@@ -32,8 +32,8 @@ const show = (changes: Partial<RestoreOrdersResult>) =>
 it('counts orders, rows, links and what was skipped', () => {
   const lines = show({}).map((line) => line.trim().replace(/ +/g, ' '));
   expect(lines.slice(0, 8)).toEqual([
-    '3 orders with 3 rows in all and 4 links were put back into shop and compared with the file (373 ms).',
-    'from /b/orders.json, written 2026-11-25T02:40:04.000Z',
+    '3 orders with 3 rows in all and 4 links were restored into shop and compared with the file (373 ms).',
+    'from /b/orders.json, written 2026-11-25 02:40:04Z',
     '',
     'TABLE RESTORED RELINKED SKIPPED',
     'public.orders 2 0 12',
@@ -51,17 +51,17 @@ it('counts orders, rows, links and what was skipped', () => {
 
 it('a preview says what it would do, and how', () => {
   const lines = show({mode: 'preview', conflicts: [], conflictCount: 0, notes: [], sequences: []});
-  expect(lines[0]).toBe('Preview: 3 orders with 3 rows in all and 4 links would be put back into shop.');
+  expect(lines[0]).toBe('Preview: 3 orders with 3 rows in all and 4 links would be restored into shop.');
   expect(lines.at(-1)).toBe('Next: destino-db orders:restore --backup-file /b/orders.json --execute');
 });
 
-it('says that there is nothing to put back where everything was skipped, and suggests nothing', () => {
+it('says that there is nothing to restore where everything was skipped, and suggests nothing', () => {
   const lines = show({
     mode: 'preview',
     orders: {},
     tables: {'public.orders': {restored: 0, relinked: 0, skipped: 12}},
   });
-  expect(lines[0]).toBe('There is nothing to put back into shop.');
+  expect(lines[0]).toBe('There is nothing to restore into shop.');
   expect(lines).toContain('12 rows skipped:');
   expect(lines.some((line) => line.startsWith('Next:'))).toBe(false);
 });

@@ -21,7 +21,7 @@ const style = createStyle(false, {}, false, 200);
 it('names the place and the key that were named', () => {
   const show = showVerified({place: ['--from', 's3://bucket/my shop'], keys: ['--identity', 'key.txt']});
   expect(show({results: [{...proven, ok: true, outcome: 'passed'}]}, style).at(-1)).toBe(
-    "Next: destino-db verify shop-2026-11-25T02-00-04 --from 's3://bucket/my shop' --level restore --identity key.txt   (proves that it restores)",
+    "Next: destino-db verify shop-2026-11-25T02-00-04 --from 's3://bucket/my shop' --level restore --identity key.txt   (tests it with a restore)",
   );
   expect(show({results: [{...proven, ok: false, outcome: 'failed'}]}, style).at(-1)).toMatch(
     /^Next: destino-db list --from 's3:\/\/bucket\/my shop' /,
@@ -55,14 +55,14 @@ it('says of each backup whether it is proven, why not, and how many are', () => 
     notes: ['A note.'],
   };
   expect(show({results: [good, bad]}, style)).toEqual([
-    'ok    shop-2026-11-25T02-00-04: restored and found equal, 5 rows, in 1.0 s (restore 500 ms)',
+    'ok    shop-2026-11-25T02-00-04: restored, every row equal, 5 rows, in 1.0 s (restore 500 ms)',
     '      Note: A note.',
-    'FAIL  shop-2: not proven by restore, after 1.0 s',
+    'FAIL  shop-2: failed the check by restore, after 1.0 s',
     '      public.orders differs.',
     '',
-    '1 of 2 backups proven.',
+    '1 of 2 backups passed.',
     '',
-    'Next: destino-db list   (which backup is the newest good one?), then destino-db backup',
+    'Next: destino-db list   (shows the newest usable backup), then destino-db backup',
   ]);
 });
 
@@ -78,7 +78,7 @@ it('does not call a backup bad that could not be checked here, and says what wou
   };
   const show = showVerified({place: [], keys: []});
   expect(show({results: [untested]}, style)).toEqual([
-    'skip  shop-2026-11-25T02-00-04: not possible here by restore, which says nothing about the backup',
+    'skip  shop-2026-11-25T02-00-04: the check by restore is not possible here; this says nothing about the backup',
     '      The extension "postgis" is not available.',
     '      To make it possible: Install it.',
   ]);

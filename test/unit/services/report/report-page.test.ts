@@ -206,7 +206,7 @@ describe('alarms and failures', () => {
     expect(entries).toEqual([
       `${story.shrunk} 02:00 Alarm. The backup shop-2026-11-17T02-00-00 has far fewer rows than the one before: public.orders has 1440 rows, 14300 before.`,
       `${story.restoreTestFailed} 04:00 Check failed. The restore test of shop-2026-11-15T02-00-00 failed: public.orders holds other rows than the backup.`,
-      `${story.interrupted} 02:00 Backup failed. Interrupted. What had been begun was cleared up, but for what a warning names. (INTERRUPTED)`,
+      `${story.interrupted} 02:00 Backup failed. Interrupted. Unfinished work was cleaned up, except where a warning says otherwise. (INTERRUPTED)`,
       '2026-11-11 02:00 Long gap. For 2 d there was no new backup of shop.',
       `${story.missed[1]} 02:00 Run missed. &quot;daily custom at 02:00&quot; did not run.`,
       `${story.missed[0]} 02:00 Run missed. &quot;daily custom at 02:00&quot; did not run.`,

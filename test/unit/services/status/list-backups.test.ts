@@ -76,7 +76,7 @@ describe('listBackups', () => {
     const list = await listBackups(testContext(home, {now}), {});
     expect(list.backups).toHaveLength(1);
     expect(list.problems).toHaveLength(3);
-    expect(showList(list, plain).join('\n')).toMatch(/Problems: 3 metadata files that tell no backup/);
+    expect(showList(list, plain).join('\n')).toMatch(/Problems: 3 metadata files cannot be read as a backup/);
   });
 
   it('filters by label, format and folder', async () => {
@@ -115,11 +115,11 @@ describe('showList', () => {
     await writeSampleBackup(folder, '2026-11-23T02:00:00.000Z');
     const lines = showList(await listBackups(testContext(home, {now}), {}), plain);
     expect(lines).toEqual([
-      'ID                        TIME (UTC)           AGE              DATABASE  FORMAT  SIZE   ROWS  PROVEN              LABEL',
-      'shop-2026-11-23T02-00-00  2026-11-23 02:00:00  just now         shop      custom   6 B  1,240  no                  -',
-      'shop-2026-11-22T03-10-00  2026-11-22 03:10:00  22 h 50 min ago  shop      custom   6 B  1,240  restore 2026-11-22  a\\u001b[31mb',
+      'ID                        TIME (UTC)           DATABASE  CONTENT  SIZE   ROWS  CHECK               LABEL',
+      'shop-2026-11-23T02-00-00  2026-11-23 02:00:00  shop      whole     6 B  1,240  no                  -',
+      'shop-2026-11-22T03-10-00  2026-11-22 03:10:00  shop      whole     6 B  1,240  restore 2026-11-22  a\\u001b[31mb',
       '',
-      `2 backups, 12 B, in ${folder}`,
+      `2 backups, 12 B, in ${folder}; the newest: just now`,
     ]);
   });
 });
