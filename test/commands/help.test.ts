@@ -214,7 +214,7 @@ describe('destino-db alone', () => {
     const {status, stdout} = await runCli([], {cwd: await emptyFolder()});
     expect(status).toBe(0);
     expect(stdout).toMatch(/DIRECT_URL and DATABASE_URL are not set/);
-    expect(stdout).toMatch(/What to do next\n {2}destino-db doctor .*\n {2}destino-db init /);
+    expect(stdout).toMatch(/Next steps\n {2}destino-db doctor .*\n {2}destino-db init /);
   });
 
   it('asks for the first backup if a database is configured, and never shows its password', async () => {
@@ -232,7 +232,7 @@ describe('destino-db alone', () => {
     expect(stdout).toMatch(/4 backups in /);
     expect(stdout).toMatch(/shop-2026-01-04T00-00-00, .* ago, not proven/);
     expect(stdout).toMatch(
-      /What to do next\n {2}destino-db backup +.*\n {2}destino-db verify --latest --level restore /,
+      /Next steps\n {2}destino-db backup +.*\n {2}destino-db verify --latest --level restore /,
     );
   });
 

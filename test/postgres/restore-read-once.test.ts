@@ -12,6 +12,7 @@ import {readArchiveHead} from '../../src/lib/dump/read-archive-head.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import {restoreDatabase, type RestoreResult} from '../../src/lib/services/restore/execute.js';
 import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
+import type {AppError} from '../../src/lib/base/errors.js';
 import {checkSource, findRestoreSource, verifySource} from '../../src/lib/services/restore/source.js';
 import {digestsOf} from '../support/make-backup.js';
 import {losingRestore, replaceTools} from '../support/replaced-tools.js';
@@ -94,7 +95,11 @@ async function withRecord<T>(
   const before = await readFile(metadataPath, 'utf8');
   const record = await readBackupRecord(metadataPath);
   await writeFile(metadataPath, formatBackupRecord({...record, ...change(record)}));
-  return work().finally(() => writeFile(metadataPath, before));
+  try {
+    return await work();
+  } finally {
+    await writeFile(metadataPath, before);
+  }
 }
 
 it.each(formats)(
@@ -158,10 +163,10 @@ describe.each(formats)('a %s backup that was read completely when it was made', 
     const whole = await readFile(file);
     const told = (change: (record: BackupRecord) => Partial<BackupRecord>): Promise<unknown> =>
       withRecord(backups[format], change, () =>
-        restore({backupFile: backups[format]}).catch(({code, message}: {code: string; message: string}) => ({
-          code,
-          message,
-        })),
+        restore({backupFile: backups[format]}).catch((error: unknown) => {
+          const {code, message} = error as AppError;
+          return {code, message};
+        }),
       );
     try {
       for (const part of [0.2, 0.5, 0.8]) {

@@ -3,7 +3,7 @@ import {PassThrough} from 'node:stream';
 import {expect, it} from 'vitest';
 import {askPassword} from '../../../src/lib/cli/ask-password.js';
 
-/** What is read when these keys are typed, what the terminal was sent, and in which modes it was. */
+/** The text read when these keys are typed, the output to the terminal, and its modes. */
 async function type(keys: string, signal = new AbortController().signal) {
   const modes: boolean[] = [];
   const input = Object.assign(new PassThrough(), {

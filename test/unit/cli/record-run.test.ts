@@ -1,4 +1,4 @@
-/** What is told of a run while it goes on and when it ends. */
+/** Reports of a run while it is running and at its end. */
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, expect, it} from 'vitest';
@@ -33,7 +33,7 @@ const failure = new AppError('PG_DUMP_FAILED', 'pg_dump ended with 1.', {
   details: ['pg_dump: error: no room'],
 });
 
-it('a failure is told with the steps before it and the last words of the tool', async () => {
+it('a failure is reported with the steps before it and the last lines of the tool', async () => {
   server = await startLocalServer();
   const run = begin({type: 'ping', url: server.url, on: ['failure']});
   await run.follow(silentProgress).step('Dump', () => Promise.resolve());
@@ -53,7 +53,7 @@ it('a failure is told with the steps before it and the last words of the tool', 
   ]);
 });
 
-it('the start is told before the end, also where it has to be told twice', async () => {
+it('the start is reported before the end, even if it has to be sent twice', async () => {
   server = await startLocalServer((count) => (count === 1 ? 503 : 200));
   const run = begin({type: 'ping', url: server.url});
   await run.finish({error: undefined, exitCode: 0, warnings: []});
@@ -64,7 +64,7 @@ it('the start is told before the end, also where it has to be told twice', async
   ]);
 });
 
-it('whoever pressed Ctrl-C does not wait for a target that hangs as long as the config allows', async () => {
+it('after Ctrl-C a target that hangs is not waited for as long as the config allows', async () => {
   server = await startLocalServer(() => undefined);
   const run = begin({type: 'ping', url: server.url, on: ['failure']});
   const error = new AppError('INTERRUPTED', 'Interrupted.');
@@ -72,7 +72,7 @@ it('whoever pressed Ctrl-C does not wait for a target that hangs as long as the 
   expect(warning).toContain('of failure was not delivered: no answer within 3 s.');
 });
 
-it('a preview is told to nobody', async () => {
+it('a preview is not reported', async () => {
   server = await startLocalServer();
   const run = begin({type: 'ping', url: server.url}, {isPreview: true});
   await run.finish({error: failure, exitCode: 1, warnings: []});
@@ -95,7 +95,7 @@ it.each([
   expect(runs.map((one) => one.incident)).toEqual(code === 'USAGE' ? [] : [incident]);
 });
 
-it('a backup that somebody makes at a terminal is told when it is done', async () => {
+it('a backup at a terminal is reported when it is done', async () => {
   server = await startLocalServer();
   const run = begin({type: 'ping', url: server.url}, {isAttended: true});
   await run.finish({error: undefined, exitCode: 0, warnings: []});

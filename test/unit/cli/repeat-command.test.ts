@@ -8,7 +8,7 @@ it('repeats what was given without the flags of a preview', () => {
   expect(repeat('--dry-run --details --json --clean -n')).toBe('destino-db restore --clean');
 });
 
-it('puts flags in the place of others, whichever way these have their values', () => {
+it('replaces flags, however their values are written', () => {
   const added = ['--backup-file', 'shop 1'];
   const expected = "destino-db restore --target-db copy --backup-file 'shop 1'";
   expect(repeat('--at 2026-11-25 --target-db copy', added, ['--at'])).toBe(expected);

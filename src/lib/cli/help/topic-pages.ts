@@ -92,7 +92,10 @@ const pages: Readonly<Record<HelpTopic, (bin: string, width: number) => Section[
   places: (bin, width) => [
     [
       '',
-      paragraphs('A location (PLACE in flags, storage.places in the config file) is one of these:', width),
+      paragraphs(
+        'The PLACE of a flag, and each entry of storage.places in the config file, is one of these:',
+        width,
+      ),
     ],
     ['', entries([...Object.values(storeTexts), folderText], width)],
     [

@@ -27,7 +27,7 @@ export function showDoctor(result: DoctorResult, style: Style): string[] {
       {indent: 2},
     ),
     '',
-    style.bold('What will work'),
+    style.bold('Commands that will work'),
     ...table(
       result.commands.map(({command, works, because}) => [
         command,

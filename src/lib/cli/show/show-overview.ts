@@ -33,7 +33,7 @@ export function showOverview(bin: string): (overview: Overview, style: Style) =>
       ),
       ...(problem?.hint == null ? [] : ['', printable(problem.hint)]),
       '',
-      style.bold('What to do next'),
+      style.bold('Next steps'),
       ...table(
         next.map(({command, why}) => [`${bin} ${command}`, style.dim(why)]),
         style,

@@ -1,4 +1,4 @@
-/** What help says of flags and commands, in the form that docs ask for: read from the manifest, as help itself does. */
+/** The help texts of flags and commands follow docs/style.md; they are read from the manifest. */
 import {readFileSync} from 'node:fs';
 import {describe, expect, it} from 'vitest';
 import {z} from 'zod';

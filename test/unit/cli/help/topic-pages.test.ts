@@ -20,7 +20,7 @@ const source = readdirSync(src, {recursive: true, encoding: 'utf8'})
   .map((path) => readFileSync(`${src}${path}`, 'utf8'))
   .join('\n');
 
-/** What has the form of a variable and is none of a user's: for tests, the first bytes of a dump. */
+/** Words in the form of a variable that are not for users: for tests, the first bytes of a dump. */
 const internal = ['DESTINO_DB_FAULT', 'PGDMP'];
 
 describe('the topic environment', () => {
@@ -76,7 +76,7 @@ it('the topic formats has every format, with the ends of its names', () => {
   for (const end of ['.dump', '.sql', '.sql.gz', '.dir']) expect(flat('formats')).toContain(end);
 });
 
-it('the topic places shows an address that is taken', () => {
+it('the topic on locations shows an address that is accepted', () => {
   const [address = ''] = /s3:\/\/\S+/.exec(page('places')) ?? [];
   expect(address).not.toBe('');
   expect(placeProblem(address)).toBeUndefined();

@@ -40,7 +40,7 @@ describe('lines on a terminal', () => {
     expect(fit(quoted, 40)).toEqual([quoted]);
   });
 
-  it('leave whole what has no place to break it, and count no colours', () => {
+  it('do not break text without a space, and do not count colours', () => {
     const path = '/srv/shop/backups/database/shop-2026-11-25T17-27-29.dump';
     expect(fit(`  ${path}`, 40)).toEqual([`  ${path}`]);
     expect(fit(`\u001b[1m${'x'.repeat(30)}\u001b[22m`, 30)).toHaveLength(1);

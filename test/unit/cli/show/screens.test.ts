@@ -1,4 +1,4 @@
-/** What people see on terminals of 120, 80 and 40 columns, kept as it was once found good (test/golden). */
+/** The screens of terminals with 120, 80 and 40 columns, as they were reviewed (test/golden). */
 import {describe, expect, it} from 'vitest';
 import {fitLines} from '../../../../src/lib/cli/show/fit-lines.js';
 import {showBackup} from '../../../../src/lib/cli/show/show-backup.js';

@@ -1,4 +1,4 @@
-/** The result of a backup: alarms, what was not proven, copies, and the command that proves it. */
+/** The result of a backup: alarms, parts that were not checked, copies, and the command that tests it. */
 import {expect, it} from 'vitest';
 import {showBackup} from '../../../../src/lib/cli/show/show-backup.js';
 import {createStyle} from '../../../../src/lib/cli/show/style.js';

@@ -1,4 +1,4 @@
-/** What a cleaning did: whether there is a way back is told in either case, and each guard by its own name. */
+/** The result of a cleaning: it says whether the orders can be restored, and names each guard. */
 import {describe, expect, it} from 'vitest';
 import {showCleanedOrders} from '../../../../src/lib/cli/show/show-cleaned-orders.js';
 import {showSafeCleanup} from '../../../../src/lib/cli/show/show-safe-cleanup.js';
@@ -117,7 +117,7 @@ describe('orders:clean', () => {
     expect(show({orders: [...orders, ...orders]}).join()).not.toContain('more order');
   });
 
-  it('tells the guards also where nothing is left to delete', () => {
+  it('shows the guards even if nothing is left to delete', () => {
     const lines = show({roots: {}, guards: {protected: 3}});
     expect(lines).toEqual([
       'No order in shop on db.example is to be deleted.',

@@ -1,4 +1,4 @@
-/** What copy and undo did. */
+/** The results of copy and undo. */
 import {expect, it} from 'vitest';
 import {showCopy} from '../../../../src/lib/cli/show/show-copy.js';
 import {showUndo} from '../../../../src/lib/cli/show/show-undo.js';

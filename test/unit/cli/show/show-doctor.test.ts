@@ -1,10 +1,10 @@
-/** What doctor found: a check that is needed and failed must not look like a hint. */
+/** The findings of doctor: a required check that failed must not look like a hint. */
 import {expect, it} from 'vitest';
 import {showDoctor} from '../../../../src/lib/cli/show/show-doctor.js';
 import {createStyle} from '../../../../src/lib/cli/show/style.js';
 import {failed, passed} from '../../../../src/lib/services/doctor/check.js';
 
-it('marks what failed, prints the fix below, and which commands do not work because of it', () => {
+it('prints the fix below a failed check, and the commands that do not work because of it', () => {
   const checks = [
     passed('url', 'a URL'),
     failed('pg_dump', 'It is not there.', 'apt-get install postgresql-client'),
@@ -32,7 +32,7 @@ it('marks what failed, prints the fix below, and which commands do not work beca
     'Settings',
     '  database  shop  DIRECT_URL',
     '',
-    'What will work',
+    'Commands that will work',
     '  list    yes',
     '  backup  no: pg_dump',
     '',

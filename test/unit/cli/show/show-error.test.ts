@@ -43,7 +43,7 @@ it('scripts get code, message, hint, details and exit code', () => {
   });
 });
 
-it('what nobody foresaw is told as a defect, with what it was', () => {
+it('an unexpected error is reported as a defect, with its message', () => {
   const unexpected = asAppError(new TypeError('x is undefined'));
   expect([unexpected.code, unexpected.exitCode, unexpected.message]).toEqual([
     'UNEXPECTED',

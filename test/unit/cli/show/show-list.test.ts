@@ -1,4 +1,4 @@
-/** The list of backups: what is damaged, shrunk, encrypted or gone must not look well. */
+/** The list of backups: a damaged, shrunk, encrypted or missing one must not look intact. */
 import {expect, it} from 'vitest';
 import {showList} from '../../../../src/lib/cli/show/show-list.js';
 import {createStyle} from '../../../../src/lib/cli/show/style.js';
@@ -105,7 +105,7 @@ it('sums up, and lists order backups', () => {
   ]);
 });
 
-it('tells apart databases of one name by their servers, where they are of several', () => {
+it('shows the servers of databases with the same name', () => {
   const other = {...backup, id: 'other', host: 'db.abcdefgh.supabase.co', server: 'abcdefgh'};
   const [head, ...lines] = showList({...list, backups: [backup, other]}, style);
   expect(head).toMatch(/ SERVER$/);

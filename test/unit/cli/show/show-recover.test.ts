@@ -1,4 +1,4 @@
-/** What recover did: what it could not do must not be missing. */
+/** The result of recover: failures must not be missing. */
 import {expect, it} from 'vitest';
 import {showRecover} from '../../../../src/lib/cli/show/show-recover.js';
 import {createStyle} from '../../../../src/lib/cli/show/style.js';
@@ -13,7 +13,7 @@ const result = {
   serverError: null,
 } as const;
 
-it('tells what was done, what failed, what was left alone, and that the server was not looked at', () => {
+it('shows what was done, what failed, what was skipped, and that the server was not checked', () => {
   expect(showRecover('')(result, style)).toEqual([
     'remove: done  /b/a.partial  of a killed backup',
     'failed        shop          the server is away',

@@ -1,4 +1,4 @@
-/** The report in short: failures are counted, and a failed restore test is no passed one. */
+/** The summary of the report: failures are counted, and a failed restore test does not count as passed. */
 import {expect, it} from 'vitest';
 import {showReport} from '../../../../src/lib/cli/show/show-report.js';
 import {createStyle} from '../../../../src/lib/cli/show/style.js';
@@ -21,7 +21,7 @@ const data = {
   path: '/b/report.html',
 };
 
-it('tells runs, the longest gap, storage and the last restore test', () => {
+it('shows runs, the longest gap, storage and the last restore test', () => {
   const lines = showReport(data, createStyle(false, {}), false).map((line) => line.replace(/ +/g, ' '));
   expect(lines).toEqual([
     '1 problem needs attention.',

@@ -1,4 +1,4 @@
-/** What a restore did or would do: which rows go, which come back, and what went wrong on the way. */
+/** The result or preview of a restore: lost rows, restored rows and errors. */
 import {describe, expect, it} from 'vitest';
 import {showRestore} from '../../../../src/lib/cli/show/show-restore.js';
 import {createStyle} from '../../../../src/lib/cli/show/style.js';

@@ -1,4 +1,4 @@
-/** What putting orders back did: rows that were skipped are told with their reason, and none is counted twice. */
+/** The result of restoring orders: skipped rows have a reason, and none is counted twice. */
 import {expect, it} from 'vitest';
 import {showRestoredOrders} from '../../../../src/lib/cli/show/show-restored-orders.js';
 import {createStyle} from '../../../../src/lib/cli/show/style.js';

@@ -1,4 +1,4 @@
-/** What schedule did, as lines: that nothing was installed must not read as if it were. */
+/** The result of schedule: a plan that was not installed must not look installed. */
 import {expect, it} from 'vitest';
 import {showSchedule} from '../../../../src/lib/cli/show/show-schedule.js';
 import {createStyle} from '../../../../src/lib/cli/show/style.js';

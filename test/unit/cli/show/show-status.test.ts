@@ -1,4 +1,4 @@
-/** The state of the backups for people and for monitors: what is wrong must not look well. */
+/** The state of the backups for people and monitors: problems must not look fine. */
 import {describe, expect, it} from 'vitest';
 import {
   nagiosStatus,

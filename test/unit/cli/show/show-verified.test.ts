@@ -1,4 +1,4 @@
-/** What `verify` suggests next. */
+/** The next step after `verify`. */
 import {expect, it} from 'vitest';
 import {showVerified} from '../../../../src/lib/cli/show/show-verified.js';
 import {createStyle} from '../../../../src/lib/cli/show/style.js';
@@ -18,7 +18,7 @@ const proven = {
 };
 const style = createStyle(false, {}, false, 200);
 
-it('names the place and the key that were named', () => {
+it('repeats the location and the key of the command', () => {
   const show = showVerified({place: ['--from', 's3://bucket/my shop'], keys: ['--identity', 'key.txt']});
   expect(show({results: [{...proven, ok: true, outcome: 'passed'}]}, style).at(-1)).toBe(
     "Next: destino-db verify shop-2026-11-25T02-00-04 --from 's3://bucket/my shop' --level restore --identity key.txt   (tests it with a restore)",

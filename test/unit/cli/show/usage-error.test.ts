@@ -1,4 +1,4 @@
-/** What oclif's parser refuses, in the program's own words. */
+/** Errors of oclif's parser, in the words of this program. */
 import {Parser} from '@oclif/core';
 import {expect, it} from 'vitest';
 import Backup from '../../../../src/commands/backup.js';

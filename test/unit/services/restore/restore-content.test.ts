@@ -1,4 +1,4 @@
-/** A backup of a part is restored only in ways that can work, and never takes the place of a whole database. */
+/** A partial backup is restored only in ways that can work, and never replaces a whole database. */
 import {rm, writeFile} from 'node:fs/promises';
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {restoreDatabase} from '../../../../src/lib/services/restore/execute.js';

@@ -131,8 +131,8 @@ describe('checkScheduleHistory', () => {
     expect(result).toMatchObject({ok: true, from: '2026-10-24T02:00:00.000Z'});
     expect(result.jobs[0]).toMatchObject({due: 30, done: 25, last: 'done'});
     const lines = showScheduleCheck(result, createStyle(false, {})).join('\n');
-    expect(lines).toContain('missed "daily custom at 02:00": 2026-11-09 02:00 UTC, 2026-11-10 02:00 UTC');
-    expect(lines).toContain('2026-11-05 02:00 UTC (DISK_FULL)');
+    expect(lines).toContain('missed "daily custom at 02:00": 2026-11-09 02:00:00Z, 2026-11-10 02:00:00Z');
+    expect(lines).toContain('2026-11-05 02:00:00Z (DISK_FULL)');
     expect(lines.replace(/ +/g, ' ')).toContain('daily custom at 02:00 30 25 3 2 done\n');
   });
 
