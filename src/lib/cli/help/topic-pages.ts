@@ -93,7 +93,7 @@ const pages: Readonly<Record<HelpTopic, (bin: string, width: number) => Section[
     [
       '',
       paragraphs(
-        'The PLACE of a flag, and each entry of storage.places in the config file, is one of these:',
+        'The value of --from or --to, and each entry of storage.places in the config file, is one of these:',
         width,
       ),
     ],
