@@ -67,8 +67,21 @@ export function transactionPooler(described: string, host: string): AppError {
   );
 }
 
-/** The same connection to another database of the server. */
+/** Longest identifier, in bytes (NAMEDATALEN - 1); a server cuts a longer one without an error. */
+export const longestName = 63;
+
+/**
+ * The same connection to another database of the server.
+ * @throws USAGE for a name that the server would cut, because the cut name can be that of another database
+ */
 export function withDatabase(connection: Connection, database: string): Connection {
+  const bytes = Buffer.byteLength(database);
+  if (bytes > longestName)
+    throw new AppError(
+      'USAGE',
+      `The database name "${database}" has ${bytes} bytes. PostgreSQL would cut it after ${longestName}, and another database can have that name. Nothing was done.`,
+      {hint: `Choose a name of at most ${longestName} bytes.`},
+    );
   return {...connection, database};
 }
 

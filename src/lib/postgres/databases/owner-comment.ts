@@ -2,6 +2,7 @@
 import {z} from 'zod';
 import {processIdentitySchema} from '../../base/process-identity.js';
 import type {Session} from '../client.js';
+import {longestName} from '../connect/connection.js';
 import {parseRows, pgBoolean, pgCount} from '../inspect/inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from '../quote.js';
 
@@ -46,9 +47,6 @@ export function parseOwnerComment(comment: string | null): OwnerComment | undefi
 export function ownerCommentStatement(database: string, mark: OwnerComment): string {
   return `COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${quoteLiteral(formatOwnerComment(mark))}`;
 }
-
-/** Longest identifier, in bytes (NAMEDATALEN - 1). */
-const longestName = 63;
 
 /** `name` with `suffix`, shortened between characters if the result is too long: "shop_before_20261122_031005". */
 export function databaseNameWith(name: string, suffix: string): string {

@@ -2,6 +2,7 @@
 import {shellCommand} from '../../base/shell-quote.js';
 import {type Backup, isGood} from '../../catalog/catalogue.js';
 import {standingOfRecord} from '../../catalog/backup-record.js';
+import {databaseNameWith} from '../../postgres/databases/owner-comment.js';
 
 export interface RestoreCommand {
   readonly purpose: string;
@@ -32,7 +33,7 @@ export function restoreCommands(
     : [{purpose: 'verify it by a restore', command: words('verify', '--level', 'restore')}];
   const aside = {
     purpose: 'into a new database',
-    command: words('restore', '--target-db', `${database}_copy`, '--create-db'),
+    command: words('restore', '--target-db', databaseNameWith(database, '_copy'), '--create-db'),
   };
   const rows = {
     purpose: 'single rows of a table that lives on',

@@ -46,6 +46,7 @@ import {type DumpLoad, loadCommands} from './load/load-dump.js';
 import {checkContent, type RestoreRequest} from './options.js';
 import {chooseStrategy, isComparedBeforeUse, type RestoreStrategy, strategies} from './strategy.js';
 import {decideWhatToRestore, type DumpToRestore, type WhatToRestore} from './what-to-restore.js';
+import {databaseNameWith} from '../../postgres/databases/owner-comment.js';
 import {withMaintenanceSession} from '../../postgres/databases/maintenance.js';
 import {findMaintenance} from '../../postgres/databases/maintenance-database.js';
 import {
@@ -283,7 +284,9 @@ export async function planRestore(
       dependents,
       // Both strategies fill a database under a temporary name, which is renamed to the target's name at the end.
       commands: loadCommands(
-        beside ? {...load, target: withDatabase(target, `${target.database}_restore_TIME`)} : load,
+        beside
+          ? {...load, target: withDatabase(target, databaseNameWith(target.database, '_restore_TIME'))}
+          : load,
       ),
     };
   });

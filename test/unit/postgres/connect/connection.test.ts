@@ -252,3 +252,12 @@ it('keeps everything else for another database of the same server', () => {
     database: 'e',
   });
 });
+
+it('refuses a database name that the server would cut to that of another database', () => {
+  const server = parse('postgresql://u:p@h/d');
+  const longest = `é${'x'.repeat(61)}`;
+  expect(withDatabase(server, longest).database).toBe(longest);
+  expect(() => withDatabase(server, `${longest}x`)).toThrow(
+    expect.objectContaining({code: 'USAGE', message: expect.stringContaining('64 bytes') as string}),
+  );
+});

@@ -352,6 +352,10 @@ describe('show', () => {
       'destino-db restore ID --target-db shop_copy --create-db',
       'destino-db restore:rows ID --table public.orders --missing',
     ]);
+    const longest = 'x'.repeat(63);
+    expect(await commands({databaseName: longest})).toContain(
+      `destino-db restore ID --target-db ${longest.slice(5)}_copy --create-db`,
+    );
     const {backupPath, size, sha256} = sampleRecord(day(1));
     const plain = {backupPath, size, sha256, roles: null};
     const encryption = {format: 'age' as const, recipients: ['age1x'], plain};
