@@ -27,9 +27,6 @@ function proseOf(path: string): Prose[] {
   return proseOfSource(path, text, path.startsWith('test/') ? 'test names' : 'all');
 }
 
-/** Files from before the rules; nothing new is added here. */
-const pending: readonly string[] = [];
-
 const findingsIn = (paths: readonly string[]): string[] =>
   paths.flatMap((path) =>
     styleFindings(proseOf(path), rules).map(
