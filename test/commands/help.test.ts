@@ -230,7 +230,7 @@ describe('destino-db alone', () => {
     const {status, stdout} = await runCli([], {cwd: folder, env});
     expect(status).toBe(0);
     expect(stdout).toMatch(/4 backups in /);
-    expect(stdout).toMatch(/shop-2026-01-04T00-00-00, .* ago, not proven/);
+    expect(stdout).toMatch(/shop-2026-01-04T00-00-00, .* ago, not checked/);
     expect(stdout).toMatch(
       /Next steps\n {2}destino-db backup +.*\n {2}destino-db verify --latest --level restore /,
     );

@@ -210,7 +210,7 @@ describe('history', () => {
     expect(all).toHaveLength(3);
     expect(answers).toEqual([all, [all[1]], [all[2]], [], all, []]);
     const table = await run(['history', '--limit', '2']);
-    expect(table.stdout).toMatch(/^STARTED +COMMAND +DATABASE +OUTCOME +TOOK +WHAT\n/);
+    expect(table.stdout).toMatch(/^STARTED \(UTC\) +COMMAND +DATABASE +OUTCOME +TOOK +WHAT\n/);
     expect(table.stdout).toContain('DATABASE_NOT_FOUND');
     expect(table.stdout).toContain('1 older run not shown; --limit shows more.');
   });
