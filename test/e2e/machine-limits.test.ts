@@ -59,7 +59,7 @@ it('global flags are accepted before the command and before topics', async () =>
   expect(before.json()).toMatchObject({backups: []});
   const spaced = await runCli(['--json', 'orders', 'restore'], {cwd: folder, env: env()});
   expect(spaced.json()).toMatchObject({
-    error: {message: expect.stringContaining('--backup-file') as string},
+    error: {message: expect.stringContaining('Which order backup?') as string},
   });
 });
 
