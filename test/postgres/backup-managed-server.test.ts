@@ -122,7 +122,7 @@ describe.each(await supabaseMajors())('a backup of a project at Supabase, on Pos
     const refused = {
       code: 'GUARD',
       exitCode: 5,
-      message: expect.stringContaining('nothing was written') as string,
+      message: expect.stringContaining('Nothing was written') as string,
     };
     await expect(backupToPlaces(context, {}, {isRequired: true})).rejects.toMatchObject(refused);
     const config = {encryption: {require: true}};

@@ -143,7 +143,7 @@ it('refuses a database that does not exist on the server, with the most similar 
     prune(context(), {...options, setAsideChoice, dryRun: true});
   await expect(choose({targetDb: 'shpo'})).rejects.toMatchObject({
     code: 'DATABASE_NOT_FOUND',
-    message: expect.stringContaining('nothing was dropped. Did you mean "shop"?') as string,
+    message: expect.stringContaining('Nothing was dropped. Did you mean "shop"?') as string,
   });
   await expect(
     choose({targetDb: 'shop_copy', names: ['shop_copy_before_20260101_03100']}),
@@ -154,7 +154,7 @@ it('refuses a database that does not exist on the server, with the most similar 
   // "shop_copy" itself is gone; the database that was set aside for it exists.
   expect((await choose({targetDb: 'shop_copy'})).setAside?.kept).toHaveLength(1);
   await expect(undoRestore(context(), {targetDb: 'shop_cpy'})).rejects.toMatchObject({
-    message: expect.stringContaining('nothing was changed. Did you mean "shop_copy"?') as string,
+    message: expect.stringContaining('Nothing was changed. Did you mean "shop_copy"?') as string,
   });
   await expect(
     undoRestore(context(), {targetDb: 'shop_copy', setAsideDb: 'shop_copy_before_20260101_03100'}),

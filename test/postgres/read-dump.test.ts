@@ -50,7 +50,7 @@ describe('reading a dump', () => {
       readDump(dump, {settings: await testSettings(folder), fingerprints: true}),
     ).rejects.toMatchObject({
       code: 'VERIFY_FAILED',
-      message: expect.stringContaining('4 bytes behind its end') as string,
+      message: expect.stringContaining('4 bytes after its end') as string,
     });
   });
 

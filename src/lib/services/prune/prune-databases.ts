@@ -106,7 +106,7 @@ function refuseUnknownTarget(databases: readonly ListedDatabase[], {host, databa
   if (names.includes(database) || setAsideFor(databases, database).length > 0) return;
   throw unknownName(
     'DATABASE_NOT_FOUND',
-    `${host} has no database "${database}" and none that was set aside for it; nothing was dropped.`,
+    `${host} has no database "${database}" and none that was set aside for it. Nothing was dropped.`,
     database,
     names,
   );
@@ -118,7 +118,7 @@ function refuseUnknown(names: readonly string[], plan: SetAsidePlan, {host, data
   if (unknown === undefined) return;
   throw unknownName(
     'BACKUP_NOT_FOUND',
-    `"${unknown}" is not set aside for "${database}" on ${host}; nothing was dropped.`,
+    `"${unknown}" is not set aside for "${database}" on ${host}. Nothing was dropped.`,
     unknown,
     known,
     'List them: destino-db prune --set-aside --dry-run',
