@@ -31,7 +31,7 @@ export interface ValueScale {
 /** Every picture is as wide in its own units; the page scales it, and its letters with it. */
 const width = 480;
 const height = 190;
-const plot = {left: 72, right: width - 14, top: 12, bottom: height - 28};
+const plot = {left: 88, right: width - 14, top: 12, bottom: height - 28};
 const dayMs = 86_400_000;
 
 /** Series over time as lines with points; the axis of values begins at zero. */

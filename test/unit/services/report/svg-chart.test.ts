@@ -29,7 +29,7 @@ describe('timeChart', () => {
 
   it('puts the first moment at the left edge of the plot and the highest value under the top', () => {
     const svg = timeChart(caption, [{name: 'x', points}], period, scale);
-    expect(svg).toContain('d="M72 162L466 12"');
+    expect(svg).toContain('d="M88 162L466 12"');
     expect(svg).toContain('>7 Nov</text>');
   });
 
