@@ -97,10 +97,10 @@ async function benchRestore({onServer, alternate, note, stock, ours}, shape, dat
   await onServer(`DROP DATABASE IF EXISTS ${restored}`);
 }
 
-/** The samples of one step of the program, by what it tells on stderr; its CPU time is not known apart. */
+/** The samples of one step of the program, by its line on stderr; its CPU time is not known apart. */
 function stepOf(samples, title) {
   return samples.map((sample) => {
-    const [, took = ''] = new RegExp(`${title}: done in (.*?)(?: \\(|$)`, 'm').exec(sample.stderr) ?? [];
+    const [, took = ''] = new RegExp(`${title}: .* in ([^:]*?)$`, 'm').exec(sample.stderr) ?? [];
     const [, minutes = '0', amount = 'NaN', unit] = /^(?:(\d+) min ?)?(?:([\d.]+) (ms|s))?$/.exec(took) ?? [];
     const seconds = Number(minutes) * 60 + Number(amount) / (unit === 'ms' ? 1000 : 1);
     return {...sample, wall: seconds, cpu: Number.NaN, serverCpu: Number.NaN};
