@@ -3,8 +3,13 @@ import {describe, expect, it} from 'vitest';
 import {fitLines} from '../../../../src/lib/cli/show/fit-lines.js';
 import {showBackup} from '../../../../src/lib/cli/show/show-backup.js';
 import {showList} from '../../../../src/lib/cli/show/show-list.js';
+import {showHistory} from '../../../../src/lib/cli/show/show-history.js';
 import {showOverview} from '../../../../src/lib/cli/show/show-overview.js';
+import {showStatus} from '../../../../src/lib/cli/show/show-status.js';
+import {showVerified} from '../../../../src/lib/cli/show/show-verified.js';
 import {createStyle, type Style} from '../../../../src/lib/cli/show/style.js';
+import {sampleRun} from '../../../support/sample-run.js';
+import {limits, statusAt} from '../../../support/simulated-status.js';
 
 const list = {
   folder: '/srv/shop/backups/database',
@@ -117,10 +122,58 @@ it('a list that flags leave nothing of does not say that there are no backups', 
   expect(showList(nothing, style)).toContain('Make one: destino-db backup');
 });
 
+const status = {
+  ...statusAt('2026-11-15T12:00:00Z'),
+  storage: {used: 1_500_000_000, free: 2_000_000_000},
+  folder: '/srv/shop/backups/database',
+  places: [],
+  setAside: [],
+  checkedAt: '2026-11-15T12:00:00Z',
+  limits,
+  forgotten: [],
+};
+
+const verified = {
+  id: 'shop-2026-11-25T02-00-04',
+  path: '/srv/shop/backups/database/shop-2026-11-25T02-00-04.dump',
+  content: 'whole' as const,
+  code: null,
+  hint: null,
+  level: 'restore' as const,
+  ok: true,
+  outcome: 'passed' as const,
+  findings: [],
+  notes: ['Not compared: the passwords of roles, which no backup contains.'],
+  duration: 372_000,
+  restoreDuration: 188_000,
+  rows: 2_392_000,
+};
+const differing = {
+  ...verified,
+  id: 'shop-2026-11-24T02-00-03',
+  ok: false,
+  outcome: 'failed' as const,
+  findings: ['public.orders has 1,204 rows, but 14,300 in the metadata.'],
+  rows: null,
+};
+
+const history = {
+  runs: [
+    sampleRun({size: 1_304_000_000, rows: 2_392_000, pruned: ['shop-2026-10-25T02-00-04']}),
+    sampleRun({outcome: 'failed', errorCode: 'CONNECTION_REFUSED', errorMessage: 'Nothing answers at db.example.net:5432.'}),
+    sampleRun({command: 'orders:clean', orders: 155, deletedRows: 732}),
+  ],
+  total: 12,
+  unreadableLines: 0,
+}; // prettier-ignore
+
 const screens: Record<string, (style: Style) => string[]> = {
   list: (style) => showList(list, style),
   backup: (style) => showBackup('destino-db backup', ['destino-db', 'verify'])(backup, style),
   overview: (style) => showOverview('destino-db')(overview, style),
+  status: (style) => showStatus(status, style),
+  verify: showVerified({place: [], keys: []}).bind(null, {results: [verified, differing]}),
+  history: (style) => showHistory(history, style),
 };
 
 describe.each(Object.entries(screens))('the screen of %s', (name, show) => {
