@@ -133,14 +133,14 @@ export function explainFileError(error: unknown, path: string): AppError {
     case 'EDQUOT':
     case 'EFBIG':
       return new AppError('DISK_FULL', `The disk is full: ${path} could not be written.`, {
-        hint: 'Free space, or choose another folder with --output-dir or --backups-dir.',
+        hint: 'Free space, or choose another folder with --backups-dir.',
         cause: error,
       });
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
       return new AppError('FOLDER_NOT_WRITABLE', `${path} is not accessible: ${messageOf(error)}.`, {
-        hint: 'Check the rights of the folder, or choose another with --output-dir or --backups-dir.',
+        hint: 'Check the rights of the folder, or choose another with --backups-dir.',
         cause: error,
       });
     case 'ENOTDIR':

@@ -284,7 +284,7 @@ function ofOnlyDatabase<B extends Backup>(backups: readonly B[], place: string):
     'BACKUP_NOT_FOUND',
     `${place} has backups of several databases, and none of them was chosen.`,
     {
-      hint: 'Choose a database with DIRECT_URL or --database-url, or a backup with --backup-file ID.',
+      hint: 'Choose a database with DIRECT_URL or --database-url, or name a backup by its ID (destino-db list).',
       details: newestOfEach(usable),
     },
   );

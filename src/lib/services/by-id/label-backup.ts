@@ -10,7 +10,7 @@ import {metadataKeyOf} from '../../storage/place-catalogue.js';
 import {type BackupRequest, findBackup} from './find-backup.js';
 
 export interface LabelRequest extends BackupRequest {
-  /** The new label; empty for none, undefined for the one that it has. */
+  /** The new label, without the spaces around it; empty for none, undefined for the present one. */
   readonly text?: string;
   /** Whether retention leaves it alone; undefined for what is so. */
   readonly keep?: boolean;
@@ -59,7 +59,7 @@ export async function labelBackup(context: RunContext, request: LabelRequest): P
   const change = (data: unknown, path: string): Record<string, unknown> | undefined => {
     const {keep: kept, ...record} = asRecord(data, path);
     const before = {label: typeof record['label'] === 'string' ? record['label'] : null, keep: kept === true};
-    const after = {label: text === undefined ? before.label : text || null, keep: keep ?? before.keep};
+    const after = {label: text === undefined ? before.label : text.trim() || null, keep: keep ?? before.keep};
     requireOtherThanSafety(id, before.label, after.label);
     states.push({before, after});
     const isSame = before.label === after.label && before.keep === after.keep;

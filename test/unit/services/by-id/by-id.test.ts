@@ -209,6 +209,9 @@ describe('label', () => {
     expect(await recordOf(made)).toEqual({...before, label: 'before release'});
     expect(Object.keys(await recordOf(made))).toEqual(Object.keys(before));
     expect(ctx.facts).toContainEqual({labelled: 'label "before release"'});
+    await labelBackup(context(), {backup: 'shop', text: ' '});
+    expect(await recordOf(made)).toEqual(before);
+    await labelBackup(context(), {backup: 'shop', text: ' later '});
     await labelBackup(context(), {backup: 'shop', text: ''});
     expect(await recordOf(made)).toEqual(before);
     expect(await names()).toEqual([made.backupPath, metadataName(made.id)].sort());
