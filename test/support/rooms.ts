@@ -6,6 +6,7 @@ export const floors: readonly (readonly string[])[] = [
   ['commands'],
   ['cli'],
   ['services'],
+  ['masks'],
   ['rows'],
   ['storage'],
   ['dump', 'encryption'],

@@ -68,8 +68,9 @@ const codes = {
   JOIN_NOT_UNIQUE: ['usage', 'a join of the orders profile could find several rows for one order'],
   EXPRESSION_REFUSED: [
     'usage',
-    'an expression of the orders profile, or the condition of --where, could do more than read one row',
+    'an expression of the orders profile or of a mask, or the condition of --where, could do more than read one row',
   ],
+  MASK_REFUSED: ['usage', 'a mask does not fit its column, or a constraint refuses a masked value'],
   PATTERN_MATCHES_NOTHING: ['usage', 'a table or schema pattern matches nothing in the database'],
   // environment
   PG_DUMP_NOT_FOUND: ['environment', 'pg_dump is not installed or was not found'],
@@ -115,6 +116,7 @@ const codes = {
   METADATA_INVALID: ['integrity', 'the metadata of a backup is missing or not valid'],
   NOT_A_BACKUP: ['integrity', 'the file is not a PostgreSQL dump'],
   RESTORED_DIFFERS: ['integrity', 'the restored data differs from the backup'],
+  MASK_INCOMPLETE: ['integrity', 'a masked database still contains values of the backup'],
   DECRYPT_FAILED: ['integrity', 'an encrypted file is damaged or cut off'],
   ORDER_BACKUP_INVALID: ['integrity', 'the order backup is damaged or incomplete'],
   UNSAFE_DUMP: ['integrity', 'the plain dump contains psql commands that pg_dump does not write'],
@@ -136,6 +138,7 @@ const codes = {
   COLUMN_TYPE_CHANGED: ['refused', 'the new type of a column changes values of the backup'],
   DOMAIN_VIOLATED: ['refused', 'a domain refuses a value of the backup'],
   ENUM_LABEL_GONE: ['refused', 'an enum no longer has a label that the backup uses'],
+  PERSONAL_DATA: ['refused', 'columns look personal and have no mask'],
   GUARD: ['refused', 'a guard forbids the operation'],
   NEWEST_BACKUP: ['refused', 'the backup is the newest usable one of its database'],
   KEPT_BACKUP: ['refused', 'label --keep, or a lock of the store, keeps the backup'],

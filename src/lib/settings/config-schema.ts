@@ -2,6 +2,7 @@
 import {z} from 'zod';
 import {backupFormats} from '../base/formats.js';
 import {durationPattern} from '../base/parse-duration.js';
+import {masksConfig} from './mask-config.js';
 import {notificationsConfig} from './notifications-config.js';
 import {ordersConfig} from './orders-config.js';
 import {encryptionConfig, storageConfig} from './storage-config.js';
@@ -191,6 +192,11 @@ export const configSchema = z.strictObject({
   orders: ordersConfig
     .exactOptional()
     .describe('Which orders orders:clean deletes and which it always keeps.'),
+  masks: masksConfig
+    .exactOptional()
+    .describe(
+      'Masks by column ("schema.table.column") and tables without rows ("schema.table"), for copies into other environments.',
+    ),
 });
 
 export type Config = z.infer<typeof configSchema>;
