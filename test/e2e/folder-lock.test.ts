@@ -4,6 +4,7 @@ import {mkdir, readdir, readFile, rm, utimes, writeFile} from 'node:fs/promises'
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
+import {defined} from '../../src/lib/base/defined.js';
 import {folderLockOwner, withFolderLock} from '../../src/lib/run/lock.js';
 import {tempFolder} from '../support/run-cli.js';
 import {testContext} from '../support/test-context.js';
@@ -24,7 +25,7 @@ afterEach(async () => {
 });
 
 /** A process that takes the lock, says so on stdout, and runs `body` while it holds the lock. */
-function holder(body: string, waitMs = 0): ChildProcess {
+function holder(body: string, waitMs = 0, database?: string): ChildProcess {
   const script = `
     import {withFolderLock} from ${JSON.stringify(lockModule)};
     import {appendFile, readFile, writeFile} from 'node:fs/promises';
@@ -36,7 +37,7 @@ function holder(body: string, waitMs = 0): ChildProcess {
     await withFolderLock(context, ${JSON.stringify(folder)}, async () => {
       process.stdout.write('locked\\n');
       ${body}
-    }, {command: 'backup', waitMs: ${waitMs}});`;
+    }, {command: 'backup', waitMs: ${waitMs}, database: ${JSON.stringify(database)}});`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
@@ -46,8 +47,13 @@ function holder(body: string, waitMs = 0): ChildProcess {
 
 const holdsForEver = 'setInterval(() => {}, 1000); await new Promise(() => {});';
 const lockFolder = () => join(home, 'backups', '.locks');
-const take = (waitMs = 0) =>
-  withFolderLock(testContext(home), folder, () => Promise.resolve('done'), {command: 'prune', waitMs});
+const take = (waitMs = 0, database?: string) =>
+  withFolderLock(
+    testContext(home),
+    folder,
+    () => Promise.resolve('done'),
+    defined({command: 'prune', waitMs, database}),
+  );
 
 async function started(child: ChildProcess): Promise<void> {
   if (child.stdout) await once(child.stdout, 'data');
@@ -147,6 +153,50 @@ describe('withFolderLock', () => {
     const aMinuteAgo = new Date(Date.now() - 60_000);
     await utimes(path, aMinuteAgo, aMinuteAgo);
     expect(await take()).toBe('done');
+  });
+
+  it('lets two databases of a folder work at the same time, and no run for the whole folder beside them', async () => {
+    const untilEnd = "await new Promise((resolve) => process.stdin.once('end', resolve).resume());";
+    const shop = holder(untilEnd, 0, 'shop');
+    await started(shop);
+    expect(await take(0, 'books')).toBe('done');
+    await expect(take(0, 'shop')).rejects.toMatchObject({code: 'LOCKED'});
+    await expect(take()).rejects.toMatchObject({
+      code: 'LOCKED',
+      message: expect.stringContaining(`pid ${shop.pid} on`) as string,
+    });
+    expect(await folderLockOwner(join(home, 'backups'), folder)).toMatchObject({pid: shop.pid});
+    const whole = take(60_000);
+    shop.stdin?.end();
+    expect(await whole).toBe('done');
+    const other = holder(untilEnd);
+    await started(other);
+    await expect(take(0, 'shop')).rejects.toMatchObject({code: 'LOCKED'});
+    other.stdin?.end();
+    expect(await take(60_000, 'shop')).toBe('done');
+    expect(await readdir(lockFolder())).toEqual([]);
+  });
+
+  it('of runs for the folder and for its databases that start together, none overlaps where it must not', async () => {
+    const counter = join(home, 'counter');
+    await writeFile(counter, '0');
+    const path = JSON.stringify(counter);
+    const body = `for (let i = 0; i < 20; i++) await writeFile(${path}, String(Number(await readFile(${path}, 'utf8')) + 1));`;
+    const runs = ['shop', undefined, 'shop', undefined, 'shop'].map((one) => holder(body, 60_000, one));
+    const exits = await Promise.all(runs.map(async (run) => ((await once(run, 'exit')) as [number])[0]));
+    expect(exits).toEqual([0, 0, 0, 0, 0]);
+    expect(await readFile(counter, 'utf8')).toBe('100');
+    expect(await readdir(lockFolder())).toEqual([]);
+  });
+
+  it('a database locks again after its run was killed', async () => {
+    const dead = holder(holdsForEver, 0, 'shop');
+    await started(dead);
+    dead.kill('SIGKILL');
+    await once(dead, 'exit');
+    expect(await take()).toBe('done');
+    expect(await take(0, 'shop')).toBe('done');
+    expect(await readdir(lockFolder())).toEqual([]);
   });
 
   it('releases the lock when the work fails', async () => {

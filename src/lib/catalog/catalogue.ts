@@ -202,11 +202,18 @@ export function databaseIdentity({
   record,
   database,
 }: {
-  readonly record: Pick<BackupRecord, 'source'> | null;
+  readonly record: {
+    readonly source: Pick<BackupRecord['source'], 'systemIdentifier' | 'host' | 'port' | 'project'>;
+  } | null;
   readonly database: string;
 }): string {
   if (record === null) return JSON.stringify(['old scripts', database]);
   return JSON.stringify([record.source.systemIdentifier ?? serverOf(record.source), database]);
+}
+
+/** The identity for `LockOptions`; undefined for a backup of the old scripts, for which the whole folder is locked. */
+export function lockOfBackup(backup: Backup): string | undefined {
+  return backup.record === null ? undefined : databaseIdentity(backup);
 }
 
 /** The Supabase project, else host and port: the identity of the server as far as an address shows it. */

@@ -1,6 +1,6 @@
-/** One writer per backups folder: a lock file, taken over when its owner is dead. */
-import {randomBytes} from 'node:crypto';
-import {lstat, lutimes, open, realpath, rename, rm} from 'node:fs/promises';
+/** One writer per backups folder, or per database in it: lock files, taken over when their owner is dead. */
+import {createHash, randomBytes} from 'node:crypto';
+import {lstat, lutimes, open, readdir, realpath, rename, rm} from 'node:fs/promises';
 import {basename, dirname, isAbsolute, join, relative, sep} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {z} from 'zod';
@@ -25,6 +25,11 @@ export interface LockOptions {
   readonly command: string;
   /** How long to wait for another run, ms; 0 (the default) refuses at once. */
   readonly waitMs?: number;
+  /**
+   * Identity of the database (`databaseIdentity`) whose backups alone the run changes. Runs for other databases of the folder go on
+   * beside it; runs for the whole folder do not.
+   */
+  readonly database?: string;
 }
 
 /** How often the owner touches its lock. */
@@ -33,9 +38,11 @@ const heartbeatMs = 10_000;
 const deadAfterMs = 5 * 60_000;
 const pollMs = 200;
 const takeOverTries = 20;
+/** How long two runs that lock the folder and a database of it at the same moment look for each other, ms: one of them steps back. */
+const meetingMs = 1000;
 
 /**
- * Runs `work` while no other process on any machine does so for the same folder. Not re-entrant.
+ * Runs `work` while no other process on any machine does so for the same folder, or for the same database in it. Not re-entrant.
  * @throws LOCKED naming the other run, after `waitMs`; FOLDER_NOT_WRITABLE; FOREIGN_FILE if the lock's name is taken by something else
  */
 export async function withFolderLock<T>(
@@ -44,12 +51,13 @@ export async function withFolderLock<T>(
   work: () => Promise<T>,
   options: LockOptions,
 ): Promise<T> {
-  const path = await lockPath(ctx.settings.backupsDir, folder);
+  const whole = await lockPath(ctx.settings.backupsDir, folder);
+  const path = options.database === undefined ? whole : databaseLockPath(whole, options.database);
   await requireTrustedFolder(ctx.settings.backupsDir);
   await requireTrustedFolder(folder);
   await makePrivateFolder(dirname(path));
   if (basename(dirname(path)) === locksFolder) await requireOwnFolder(dirname(path));
-  const token = await acquire(ctx, path, folder, options);
+  const token = await acquire(ctx, {path, whole}, folder, options);
   const heartbeat = setInterval(() => {
     // A failed heartbeat does not stop the run: the next one may succeed, and on this machine the process itself is visible.
     lutimes(path, new Date(), new Date()).catch(() => undefined);
@@ -74,12 +82,49 @@ async function release(ctx: RunContext, path: string, folder: string, token: str
 }
 
 /**
- * The run that is using the folder; undefined if there is none or it is dead.
+ * The run that is using the folder or a database of it; undefined if there is none or it is dead.
  * For decisions that must not wait; only `withFolderLock` is reliable.
  */
 export async function folderLockOwner(backupsDir: string, folder: string): Promise<LockOwner | undefined> {
-  const found = await readLock(await lockPath(backupsDir, folder));
-  return found?.owner && !(await isAbandoned(found)) ? found.owner : undefined;
+  const whole = await lockPath(backupsDir, folder);
+  const found = (await liveLock(whole)) ?? (await liveDatabaseLock(whole));
+  return found?.owner;
+}
+
+/** The lock at `path` unless its owner is dead. */
+async function liveLock(path: string): Promise<FoundLock | undefined> {
+  const found = await readLock(path);
+  return found && !(await isAbandoned(found)) ? found : undefined;
+}
+
+/** The first lock of a database in the folder whose lock is `whole`, unless their owners are all dead. */
+async function liveDatabaseLock(whole: string): Promise<FoundLock | undefined> {
+  const name = basename(whole).slice(0, -lockSuffix.length);
+  const isOfDatabase = (other: string): boolean =>
+    other.startsWith(`${name}@`) && databaseLock.test(other.slice(name.length));
+  for (const other of await namesIn(dirname(whole))) {
+    const found = isOfDatabase(other) ? await liveLock(join(dirname(whole), other)) : undefined;
+    if (found) return found;
+  }
+  return undefined;
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort();
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw explainFileError(error, folder);
+  }
+}
+
+const lockSuffix = '.lock';
+const databaseLock = /^@[0-9a-f]{16}\.lock$/;
+
+/** "database.lock" -> "database@0123456789abcdef.lock": an identity may contain any character. */
+function databaseLockPath(whole: string, database: string): string {
+  const digits = createHash('sha256').update(database).digest('hex').slice(0, 16);
+  return `${whole.slice(0, -lockSuffix.length)}@${digits}${lockSuffix}`;
 }
 
 /**
@@ -111,7 +156,18 @@ async function realPath(path: string): Promise<string> {
   }
 }
 
-async function acquire(ctx: RunContext, path: string, folder: string, options: LockOptions): Promise<string> {
+/** The lock to take, and that of the whole folder: the same, unless the run is for one database. */
+interface LockPaths {
+  readonly path: string;
+  readonly whole: string;
+}
+
+async function acquire(
+  ctx: RunContext,
+  paths: LockPaths,
+  folder: string,
+  options: LockOptions,
+): Promise<string> {
   const token = randomBytes(8).toString('hex');
   const owner: LockOwner = {
     ...(await thisProcess()),
@@ -121,12 +177,12 @@ async function acquire(ctx: RunContext, path: string, folder: string, options: L
   };
   const waitMs = options.waitMs ?? 0;
   const now = (): Date => ctx.clock.now();
-  let holder = await attempt(path, owner);
+  let holder = await attemptBoth(paths, owner);
   if (holder && waitMs > 0) {
     holder = await ctx.progress.step('Wait for another run', async (step) => {
       const end = performance.now() + waitMs;
       for (;;) {
-        const found = await attempt(path, owner);
+        const found = await attemptBoth(paths, owner);
         if (!found || performance.now() >= end) return found;
         step.note(describeHolder(found, now()));
         await delay(pollMs, undefined, {signal: ctx.signal}).catch(() => ctx.signal.throwIfAborted());
@@ -140,6 +196,30 @@ async function acquire(ctx: RunContext, path: string, folder: string, options: L
     `Another run is using ${folder}: ${describeHolder(holder, now())}${waited}. Nothing was done.`,
     {hint: 'Run again when it has ended, or wait for it with --wait SECONDS.'},
   );
+}
+
+/**
+ * Takes the lock, then looks for one that excludes it: that of the whole folder, or of any database in it. Of two runs that do so at
+ * the same moment at least one sees the other. The run for a database gives way at once, the run for the folder a moment later.
+ * @returns undefined when this run has the lock now, else the owner that is in the way
+ */
+async function attemptBoth({path, whole}: LockPaths, owner: LockOwner): Promise<FoundLock | undefined> {
+  const holder = await attempt(path, owner);
+  if (holder) return holder;
+  const inTheWay = () => (path === whole ? liveDatabaseLock(whole) : liveLock(whole));
+  try {
+    let other = await inTheWay();
+    const end = performance.now() + (path === whole ? meetingMs : 0);
+    while (other && performance.now() < end) {
+      await delay(pollMs / 4);
+      other = await inTheWay();
+    }
+    if (other) await rm(path, {force: true});
+    return other;
+  } catch (error) {
+    await rm(path, {force: true}).catch(() => undefined); // report the first error
+    throw error;
+  }
 }
 
 /** @returns undefined when this run has the lock now, else its owner */

@@ -1,7 +1,7 @@
 /** Adds the results of checks to the metadata of a backup. */
 import {z} from 'zod';
-import {defined} from '../base/defined.js';
 import {AppError} from '../base/errors.js';
+import type {LockOptions} from '../run/lock.js';
 import type {RunContext} from '../run/run-context.js';
 import type {NotPossible, Verification} from '../catalog/backup-record.js';
 import {editMetadata} from './edit-metadata.js';
@@ -23,7 +23,7 @@ const metadata = z.record(z.string(), z.unknown()).and(
 
 /**
  * Adds the results to the metadata. Does nothing if the metadata is missing.
- * @param waitMs for another run that changes the same folder
+ * @param lock how long to wait for another run, and the database of the backup
  * @throws what `editMetadata` throws
  */
 export async function addProof(
@@ -31,14 +31,14 @@ export async function addProof(
   place: Place,
   key: string,
   notes: CheckNotes,
-  waitMs?: number,
+  lock: Pick<LockOptions, 'waitMs' | 'database'> = {},
 ): Promise<void> {
   const add = (data: unknown, path: string): Record<string, unknown> => {
     const record = metadata.safeParse(data).data;
     if (!record) throw new AppError('METADATA_INVALID', `Backup metadata ${path} has no list of checks.`);
     return withNotes(record, notes);
   };
-  await editMetadata(context, place, key, add, defined({command: 'verify', waitMs}));
+  await editMetadata(context, place, key, add, {...lock, command: 'verify'});
 }
 
 /** The metadata with the results: outcomes are appended; of checks that were not possible, the newest of each level is kept. */

@@ -12,6 +12,8 @@ interface EditOptions {
   readonly command: string;
   /** For another run that changes the same folder, ms. */
   readonly waitMs?: number;
+  /** As in `LockOptions`: the database of the backup, where it is known. */
+  readonly database?: string;
 }
 
 /**
@@ -26,7 +28,7 @@ export async function editMetadata(
   place: Place,
   key: string,
   edit: (data: unknown, path: string) => Readonly<Record<string, unknown>> | undefined,
-  {command, waitMs = usualWaitMs}: EditOptions,
+  {waitMs = usualWaitMs, ...options}: EditOptions,
 ): Promise<boolean> {
   const work = async (): Promise<boolean> => {
     const status = await place.status(key);
@@ -36,7 +38,7 @@ export async function editMetadata(
     if (edited) await place.writeText(key, formatBackupRecord(edited), status.tag);
     return true;
   };
-  return place.withLock ? place.withLock(context, work, {command, waitMs}) : work();
+  return place.withLock ? place.withLock(context, work, {...options, waitMs}) : work();
 }
 
 /** @throws METADATA_INVALID if the data is not an object */

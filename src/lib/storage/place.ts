@@ -4,6 +4,7 @@ import {AppError} from '../base/errors.js';
 import type {Backup, Catalogue} from '../catalog/catalogue.js';
 import type {Checkpoint} from '../run/fault-points.js';
 import type {Journal, JournalEntry} from '../run/journal.js';
+import type {LockOptions} from '../run/lock.js';
 import type {RunContext} from '../run/run-context.js';
 
 export interface StoredObject {
@@ -72,12 +73,8 @@ export interface Place {
   catalogue(signal?: AbortSignal, ownFolder?: string): Promise<Catalogue>;
   /** @param name an id, a file's name, or in a folder a path, relative to `cwd` @throws BACKUP_NOT_FOUND, USAGE, METADATA_INVALID, BACKUP_INCOMPLETE */
   find(name: string, cwd: string, signal?: AbortSignal): Promise<Backup>;
-  /** Runs `work` while no other run changes the backups there; absent if the store has no locks. */
-  readonly withLock?: <T>(
-    ctx: RunContext,
-    work: () => Promise<T>,
-    options: {command: string; waitMs?: number},
-  ) => Promise<T>;
+  /** Runs `work` while no other run changes the backups there, or those of `database` in it; absent if the store has no locks. */
+  readonly withLock?: <T>(ctx: RunContext, work: () => Promise<T>, options: LockOptions) => Promise<T>;
   /** Why a backup that retention would remove for `reason` is kept: its files are foreign or locked. */
   whyKept(backup: Backup, reason: string, now: Date): Promise<string | undefined>;
   /** Removes the metadata first: without metadata there is no backup. */

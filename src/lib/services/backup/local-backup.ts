@@ -4,7 +4,7 @@ import {formats} from '../../base/formats.js';
 import {propertiesLine} from '../../dump/dumped-properties.js';
 import {elapsedMs} from '../../base/clock.js';
 import {type BackupRecord, contentOf, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
-import {readBackup, readCatalogue} from '../../catalog/catalogue.js';
+import {databaseIdentity, readBackup, readCatalogue} from '../../catalog/catalogue.js';
 import {digestFile, digestWithBeginning, filesOfFolder, sizeOf} from '../../base/checksum.js';
 import {
   discardDump,
@@ -63,6 +63,18 @@ export async function backupDatabase(context: RunContext, request: BackupRequest
   return withFolderLock(context, plan.folder, () => makeBackup(context, request, plan, startedMs), {
     command: 'backup',
     waitMs: request.waitMs ?? 0,
+    database: identityOfPlan(plan),
+  });
+}
+
+/** As `databaseIdentity` of its backups. */
+function identityOfPlan({identity, connection}: BackupPlan): string {
+  const {host, port} = connection;
+  const {systemIdentifier, database} = identity;
+  const project = supabaseProject(connection);
+  return databaseIdentity({
+    record: {source: {systemIdentifier, host, port, ...(project === undefined ? {} : {project})}},
+    database,
   });
 }
 

@@ -1,5 +1,11 @@
 /** `delete`: removes one backup, after the checks and the question that stand before it. */
-import {type Backup, databaseIdentity, isUsable, retentionCandidate} from '../../catalog/catalogue.js';
+import {
+  type Backup,
+  databaseIdentity,
+  isUsable,
+  lockOfBackup,
+  retentionCandidate,
+} from '../../catalog/catalogue.js';
 import {recordBackup} from '../../catalog/record-backup.js';
 import {newestFirst} from '../../catalog/retention.js';
 import {defined} from '../../base/defined.js';
@@ -86,7 +92,11 @@ export async function deleteBackup(context: RunContext, request: DeleteRequest):
       }
     });
   await (place.withLock
-    ? place.withLock(context, work, defined({command: 'delete', waitMs: request.waitMs}))
+    ? place.withLock(
+        context,
+        work,
+        defined({command: 'delete', waitMs: request.waitMs, database: lockOfBackup(backup)}),
+      )
     : work());
   return result;
 }

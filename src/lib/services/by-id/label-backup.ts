@@ -1,5 +1,5 @@
 /** `label`: gives one backup a name, or keeps it from retention, by a change of its metadata. */
-import {safetyLabel} from '../../catalog/catalogue.js';
+import {lockOfBackup, safetyLabel} from '../../catalog/catalogue.js';
 import {recordBackup} from '../../catalog/record-backup.js';
 import {whyNotOurs} from '../../catalog/remove-backup.js';
 import {defined} from '../../base/defined.js';
@@ -67,7 +67,13 @@ export async function labelBackup(context: RunContext, request: LabelRequest): P
   };
   const {waitMs} = request;
   await context.progress.step(`Label ${id}`, () =>
-    editMetadata(context, place, metadataKeyOf(backup), change, defined({command: 'label', waitMs})),
+    editMetadata(
+      context,
+      place,
+      metadataKeyOf(backup),
+      change,
+      defined({command: 'label', waitMs, database: lockOfBackup(backup)}),
+    ),
   );
   const [state] = states;
   if (!state)

@@ -2,7 +2,7 @@
 import {stat} from 'node:fs/promises';
 import {basename, dirname, resolve} from 'node:path';
 import {detectDump} from '../../dump/detect-format.js';
-import {type Backup, isGood} from '../../catalog/catalogue.js';
+import {type Backup, isGood, lockOfBackup} from '../../catalog/catalogue.js';
 import {recordBackup} from '../../catalog/record-backup.js';
 import {sizeOf} from '../../base/checksum.js';
 import {
@@ -297,7 +297,13 @@ async function recordCheck(
   const within = aborted ? {...context, signal: new AbortController().signal} : context;
   try {
     const wait = aborted ? interruptedWaitMs : waitMs;
-    await addProof(within, placeOf(place, backup), metadataKeyOf(backup), notes, wait);
+    await addProof(
+      within,
+      placeOf(place, backup),
+      metadataKeyOf(backup),
+      notes,
+      defined({waitMs: wait, database: lockOfBackup(backup)}),
+    );
   } catch (error) {
     const isInTheWay =
       error instanceof AppError &&
