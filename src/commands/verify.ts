@@ -20,6 +20,7 @@ import {AppError} from '../lib/base/errors.js';
 import {exitCodeOfResults, verifyBackups, type VerifyResult} from '../lib/services/verify/verify.js';
 
 const chooses = ['backup-file', 'latest', 'all', 'sample'];
+const ofBackups = [...chooses, 'from', 'level', 'scratch', 'scratch-url', 'wait'];
 const others = (name: string): string[] => chooses.filter((other) => other !== name);
 
 export default class Verify extends BaseCommand {
@@ -32,12 +33,15 @@ export default class Verify extends BaseCommand {
     'Outcome passed: the backup is what was dumped. Failed: its bytes, rows or objects are not. Not possible: the server, the role, the\n' +
     'disk or the content of the backup did not allow the check, which says nothing about the backup. The metadata records the outcome\n' +
     'for list, status and prune. A failure stands until the same or a stronger level passes.\n\n' +
+    'Queries of verify.checks in the config file run in the restored database too. A failing one means that the data is not as it\n' +
+    'should be: the backup remains usable. --checks-live runs them in the live database instead.\n\n' +
     'Code in the backup runs as a role without rights. Where that is not possible, a superuser has to confirm (--yes, --confirm-db).\n' +
     'Exit codes: 0 passed, 2 usage, 3 not possible here, 4 failed, 5 not confirmed, 130 interrupted.';
   static override examples = [
     '<%= config.bin %> verify',
     '<%= config.bin %> verify latest --level restore',
     '<%= config.bin %> verify --sample 2 --level restore --scratch local',
+    '<%= config.bin %> verify --checks-live',
     '<%= config.bin %> verify --from s3://bucket/db --level restore --identity key.txt',
   ];
   static override args = backupArgument;
@@ -79,12 +83,19 @@ export default class Verify extends BaseCommand {
       helpValue: 'URL',
       summary: 'URL of another server for the level restore; its database is connected to and not changed.',
     }),
+    'checks-live': Flags.boolean({
+      helpGroup: groups.level,
+      summary: 'Run verify.checks of the config file read-only in the live database, and check no backup.',
+      exclusive: ofBackups,
+    }),
     ...waitFlag,
     ...confirmFlags,
   };
 
   async run(): Promise<VerifyResult> {
     const {flags, args} = await this.parse(Verify);
+    if (flags['checks-live'] && args.backup !== undefined)
+      throw new AppError('USAGE', 'A backup and --checks-live exclude each other.');
     const backupFile = namedBackup(args.backup, flags, chooses);
     const url = flags['scratch-url'];
     if (flags.level !== 'restore' && (url !== undefined || flags.scratch !== undefined)) {
@@ -93,8 +104,12 @@ export default class Verify extends BaseCommand {
     }
     return this.perform(
       flags,
-      (context) =>
-        verifyBackups(
+      async (context) => {
+        if (flags['checks-live']) {
+          const {checkLive} = await import('../lib/services/verify/check-live.js');
+          return {results: [], live: await checkLive(context)};
+        }
+        return verifyBackups(
           context,
           sourceOf(flags),
           defined({
@@ -105,7 +120,8 @@ export default class Verify extends BaseCommand {
             waitMs: flags.wait === undefined ? undefined : waitMsOf(flags),
             scratch: url === undefined ? {kind: flags.scratch ?? 'same'} : {kind: 'url', url},
           }),
-        ),
+        );
+      },
       showVerified({
         place: [...sameSettings(flags), ...wordsOf('--from', flags.from)],
         keys: [

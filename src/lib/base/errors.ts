@@ -108,6 +108,7 @@ const codes = {
   STORAGE_CLOCK_SKEW: ['environment', "this machine's clock is too far off for the object store"],
   STORAGE_TOKEN_EXPIRED: ['environment', 'the temporary credentials for the object store have expired'],
   STORAGE_FULL: ['environment', 'a quota of the object store is exhausted'],
+  CHECK_NOT_RUN: ['environment', 'a query of verify.checks has an error or took too long'],
   KEY_NEEDED: ['environment', 'the backup is encrypted and no matching key was given'],
   // integrity
   VERIFY_FAILED: ['integrity', 'a backup is damaged or incomplete'],
@@ -117,6 +118,10 @@ const codes = {
   NOT_A_BACKUP: ['integrity', 'the file is not a PostgreSQL dump'],
   RESTORED_DIFFERS: ['integrity', 'the restored data differs from the backup'],
   MASK_INCOMPLETE: ['integrity', 'a masked database still contains values of the backup'],
+  CHECK_FAILED: [
+    'integrity',
+    'a query of verify.checks did not return what it should; the backup itself is not damaged',
+  ],
   DECRYPT_FAILED: ['integrity', 'an encrypted file is damaged or cut off'],
   ORDER_BACKUP_INVALID: ['integrity', 'the order backup is damaged or incomplete'],
   UNSAFE_DUMP: ['integrity', 'the plain dump contains psql commands that pg_dump does not write'],

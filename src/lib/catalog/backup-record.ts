@@ -5,6 +5,7 @@ import {AppError, messageOf} from '../base/errors.js';
 import {backupFormats} from '../base/formats.js';
 import {isWithoutRows} from '../base/left-out-rows.js';
 import {openRegularFile} from '../base/own-file.js';
+import {dataCheckSchema} from '../run/data-checks.js';
 import {
   type BackupContent,
   backupContents,
@@ -69,6 +70,8 @@ const verificationSchema = z.object({
   findings: z.array(z.string()),
   /** Duration of the restore in a restore test, ms: the measured recovery time. */
   restoreDuration: z.int().min(0).exactOptional(),
+  /** Results of the data checks of a restore test; they do not affect `outcome`, which is about the backup. */
+  checks: z.array(dataCheckSchema).exactOptional(),
 });
 export type Verification = z.infer<typeof verificationSchema>;
 

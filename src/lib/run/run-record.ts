@@ -1,6 +1,7 @@
 /** One line of the audit log: what a run did, to which database, and its outcome. */
 import {z} from 'zod';
 import {backupContents, outcomes, proofLevels} from './check-outcome.js';
+import {dataCheckSchema} from './data-checks.js';
 import {backupFormats} from '../base/formats.js';
 
 const count = z.int().min(0);
@@ -27,6 +28,8 @@ const runVerificationSchema = z.object({
   duration: count,
   /** Duration of the restore in a restore test, ms: the measured recovery time. */
   restoreDuration: count.nullable(),
+  /** Results of the data checks; missing if none ran. They affect `outcome`. */
+  checks: z.array(dataCheckSchema).exactOptional(),
 });
 export type RunVerification = z.infer<typeof runVerificationSchema>;
 

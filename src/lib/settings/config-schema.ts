@@ -3,6 +3,7 @@ import {z} from 'zod';
 import {backupFormats} from '../base/formats.js';
 import {durationPattern} from '../base/parse-duration.js';
 import {masksConfig} from './mask-config.js';
+import {verifyConfig} from './checks-config.js';
 import {notificationsConfig} from './notifications-config.js';
 import {ordersConfig} from './orders-config.js';
 import {encryptionConfig, storageConfig} from './storage-config.js';
@@ -182,6 +183,7 @@ export const configSchema = z.strictObject({
     })
     .exactOptional()
     .describe('Limits of the status command.'),
+  verify: verifyConfig.exactOptional().describe('Checks that go beyond the comparison with the dump.'),
   notifications: notificationsConfig.exactOptional().describe('Where runs and stale backups are reported.'),
   storage: storageConfig
     .exactOptional()

@@ -1,6 +1,7 @@
 /** The audit log as a table, newest last. */
 import {countOf, formatBytes, formatDuration, formatTableTime} from '../../base/format.js';
 import type {HistoryResult} from '../../services/status/list-runs.js';
+import {describeChecks} from '../../run/data-checks.js';
 import type {RunRecord} from '../../run/run-record.js';
 import {printable, type Style} from './style.js';
 import {table} from './table.js';
@@ -33,11 +34,11 @@ function describe(run: RunRecord): string {
     run.errorCode === null
       ? []
       : [`${run.errorCode}: ${(run.errorMessage ?? '').split('\n')[0]?.replace(/\.$/, '') ?? ''}`];
-  const proofs = run.verifications.map(({backupId, level, ok, outcome}) =>
-    run.command === 'verify'
-      ? `${backupId} ${level} ${ok ? 'passed' : outcome === 'not-possible' ? 'not possible here' : 'FAILED'}`
-      : `${level} ${ok ? 'passed' : 'FAILED'}`,
-  );
+  const proofs = run.verifications.map(({backupId, level, ok, outcome, checks = []}) => {
+    const words = ok ? 'passed' : outcome === 'not-possible' ? 'not possible here' : 'FAILED';
+    if (run.command !== 'verify') return `${level} ${ok ? 'passed' : 'FAILED'}`;
+    return `${backupId} ${level} ${[checks.length > 0 ? 'passed' : words, ...describeChecks(checks)].join(', ')}`;
+  });
   return [
     ...(run.mode === 'preview' ? ['preview'] : []),
     ...failure,

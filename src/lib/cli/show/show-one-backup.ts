@@ -1,6 +1,7 @@
 /** All about one backup: what is in it, what is not, its checks, its copies, and how to restore it. */
 import {countOf, formatAge, formatBytes, formatCount, formatDuration, formatTime} from '../../base/format.js';
 import {contentWords} from '../../catalog/catalogue.js';
+import {describeChecks} from '../../run/data-checks.js';
 import type {ShowResult} from '../../services/by-id/show-backup.js';
 import {printable, type Style} from './style.js';
 import {table} from './table.js';
@@ -86,7 +87,11 @@ function checkLines({checks}: ShowResult, style: Style): string[] {
     check.level,
     words[check.outcome],
     formatDuration(check.duration),
-    printable([...check.findings, ...(check.hint === null ? [] : [check.hint])].join(' ')),
+    printable(
+      [...check.findings, ...describeChecks(check.checks), ...(check.hint === null ? [] : [check.hint])].join(
+        ' ',
+      ),
+    ),
   ]);
   return table(rows, style, {right: [3], indent: 2});
 }

@@ -1,5 +1,7 @@
 /** The outcome of `verify` as lines. */
 import {countOf, formatDuration} from '../../base/format.js';
+import {describeChecks} from '../../run/data-checks.js';
+import type {LiveChecks} from '../../services/verify/check-live.js';
 import type {VerifiedBackup, VerifyResult} from '../../services/verify/verify.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import {printable, type Style} from './style.js';
@@ -15,7 +17,7 @@ const passedTexts: Readonly<Record<VerifiedBackup['level'], string>> = {
  * @param from the flags that say where the backups are, the settings' among them, and their keys
  */
 export function showVerified(from: VerifiedFrom): (result: VerifyResult, style: Style) => string[] {
-  return ({results}, style) => linesOf(results, from, style);
+  return ({results, live}, style) => (live ? liveLines(live, style) : linesOf(results, from, style));
 }
 
 export interface VerifiedFrom {
@@ -40,23 +42,48 @@ function describe(result: VerifiedBackup, style: Style): string[] {
     ...result.findings.map((finding) => `      ${printable(finding)}`),
     ...(result.hint === null
       ? []
-      : [`      ${style.bold('To make it possible:')} ${printable(result.hint)}`]),
+      : [
+          `      ${style.bold(result.checks.length > 0 ? 'Next step:' : 'To make it possible:')} ${printable(result.hint)}`,
+        ]),
     ...result.notes.map((note) => `      ${style.bold('Note:')} ${printable(note)}`),
   ];
 }
 
-function headOf({id, level, outcome, duration, rows, restoreDuration}: VerifiedBackup, style: Style): string {
+function liveLines({database, host, port, outcome, checks}: LiveChecks, style: Style): string[] {
+  const heads = {
+    passed: `${style.green('ok')}  `,
+    failed: style.red('FAIL'),
+    'not-possible': style.bold('skip'),
+  };
+  return [
+    `${heads[outcome]}  ${printable(database)} at ${printable(host)}:${port}${checked(checks)}`,
+    ...describeChecks(checks).map((line) => `      ${printable(line)}`),
+  ];
+}
+
+function headOf(result: VerifiedBackup, style: Style): string {
+  const {id, level, outcome, duration, rows, restoreDuration, checks} = result;
   const took = formatDuration(duration);
   const read = rows === null ? '' : `, ${countOf(rows, 'row')}`;
   const restored = restoreDuration === null ? '' : ` (restore ${formatDuration(restoreDuration)})`;
   if (outcome === 'passed')
-    return `${style.green('ok')}    ${id}: ${passedTexts[level]}${read}, in ${took}${restored}`;
+    return `${style.green('ok')}    ${id}: ${passedTexts[level]}${read}${checked(checks)}, in ${took}${restored}`;
+  if (checks.length > 0) {
+    const head = outcome === 'failed' ? style.red('FAIL') : style.bold('skip');
+    return `${head}  ${id}: the backup is intact (${passedTexts[level]})${checked(checks)}`;
+  }
   if (outcome === 'failed') return `${style.red('FAIL')}  ${id}: failed the check by ${level}, after ${took}`;
   return `${style.bold('skip')}  ${id}: the check by ${level} is not possible here; this says nothing about the backup`;
 }
 
+/** ", 2 of 3 checks passed" */
+function checked(checks: VerifiedBackup['checks']): string {
+  const passed = checks.filter(({outcome}) => outcome === 'passed').length;
+  return checks.length === 0 ? '' : `, ${passed} of ${countOf(checks.length, 'check')} passed`;
+}
+
 function next(results: readonly VerifiedBackup[], {place, keys}: VerifiedFrom, style: Style): string[] {
-  if (results.some(({outcome}) => outcome === 'failed'))
+  if (results.some(({outcome, code}) => outcome === 'failed' && code !== 'CHECK_FAILED'))
     return [
       '',
       `${style.bold('Next:')} ${printable(shellCommand(['destino-db', 'list', ...place]))}   (shows the newest usable backup), then destino-db backup`,

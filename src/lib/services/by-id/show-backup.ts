@@ -7,6 +7,7 @@ import {qualifiedName} from '../../base/qualified-name.js';
 import type {BackupFormat} from '../../base/formats.js';
 import {backupFolder} from '../../catalog/backup-name.js';
 import {type BackupContent, type Outcome, outcomeOfResult, type ProofLevel} from '../../run/check-outcome.js';
+import type {DataCheck} from '../../run/data-checks.js';
 import type {RunContext} from '../../run/run-context.js';
 import {findCopy, type FoundCopy} from '../../storage/find-copy.js';
 import {type BackupRequest, findBackup} from './find-backup.js';
@@ -24,6 +25,8 @@ export interface BackupCheck {
   readonly findings: readonly string[];
   /** The way to make a check possible. */
   readonly hint: string | null;
+  /** Results of the data checks of a restore test; they do not affect `outcome`, which is about the backup. */
+  readonly checks: readonly DataCheck[];
 }
 
 export interface ShowResult {
@@ -171,6 +174,7 @@ function checksOf({record, content}: Backup): BackupCheck[] {
     restoreDuration: 'restoreDuration' in one ? (one.restoreDuration ?? null) : null,
     findings: one.findings,
     hint: 'hint' in one ? one.hint : null,
+    checks: 'checks' in one ? (one.checks ?? []) : [],
   });
   return [
     ...made.map((one) => check(one, outcomeOfResult(one, content))),

@@ -1,5 +1,6 @@
 /** All that went wrong in the time of the report: failed runs and checks, alarms, runs that did not start, long gaps. */
 import {countOf, formatDuration} from '../../base/format.js';
+import {describeChecks} from '../../run/data-checks.js';
 import {dateInWords} from './axis-ticks.js';
 import type {ReportData} from './report-data.js';
 
@@ -44,10 +45,13 @@ export function incidentsOf(data: ReportData): Incident[] {
   });
   const impossible = data.restoreTests
     .filter(({outcome}) => outcome === 'not-possible')
-    .map(({at, backupId, databaseLabel}): Incident => ({
+    .map(({at, backupId, checks, databaseLabel}): Incident => ({
       at,
       kind: 'Check not possible',
-      text: `The restore test of ${backupId} could not be carried out, which says nothing about the backup.`,
+      text:
+        checks.length > 0
+          ? `${backupId} was restored as a test. ${describeChecks(checks).join(' ')}`
+          : `The restore test of ${backupId} could not be carried out, which says nothing about the backup.`,
       databaseLabel,
     }));
   const alarms = data.backups

@@ -28,6 +28,10 @@ const meanings: Readonly<Record<Finding['code'], (database: string) => string>> 
     `The last restore test of ${database} failed: the tested backup did not bring back all data.`,
   RESTORE_TEST_NOT_POSSIBLE: (database) =>
     `The last restore test of ${database} could not be carried out. The backup itself may be intact.`,
+  CHECK_FAILED: (database) =>
+    `The last backup of ${database} that was tested is intact, but its data is not as it should be. Somebody has to look at the data.`,
+  CHECK_NOT_RUN: (database) =>
+    `The last backup of ${database} that was tested is intact, but one question about its data has an error.`,
   RESTORE_TEST_TOO_OLD: (database) => `No backup of ${database} has passed a restore test recently.`,
   UNREADABLE_METADATA: () => 'The description of one backup cannot be read, so that backup is not counted.',
   COPY_MISSING: (database) => `One storage location has no usable copy of the backups of ${database}.`,

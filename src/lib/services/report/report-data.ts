@@ -6,6 +6,7 @@ import type {CheckedJob} from '../schedule/check-schedule.js';
 import {type DatabaseGroup, groupByDatabase} from '../../catalog/database-groups.js';
 import {loggedRestoreTests, recordedRestoreTests, type RestoreTest} from '../status/restore-tests.js';
 import {type BackupContent, outcomeOfResult, type ProofLevel} from '../../run/check-outcome.js';
+import {describeChecks, withChecks} from '../../run/data-checks.js';
 import {isIncident, type RunRecord, type WatchedDatabase} from '../../run/run-record.js';
 import type {Finding} from '../status/assess.js';
 import {describeLosses} from '../../catalog/shrink-alarm.js';
@@ -333,8 +334,13 @@ function failedChecks(
 ): ReportData['failedChecks'] {
   const recorded = backups.flatMap(({id, content, record}) =>
     [...(record?.verification ? [record.verification] : []), ...(record?.proofs ?? [])]
-      .filter((result) => outcomeOfResult(result, content) === 'failed')
-      .map(({at, level, findings}) => ({at, backupId: id, level, findings})),
+      .filter(({checks = [], ...result}) => withChecks(outcomeOfResult(result, content), checks) === 'failed')
+      .map(({at, level, findings, checks = []}) => ({
+        at,
+        backupId: id,
+        level,
+        findings: [...findings, ...describeChecks(checks)],
+      })),
   );
   const existing = new Set(backups.map(({id}) => id));
   const logged = runs.flatMap((run) =>
@@ -343,7 +349,12 @@ function failedChecks(
         ({ok, outcome, backupId}) =>
           !existing.has(backupId) && (outcome ?? (ok ? 'passed' : 'failed')) === 'failed',
       )
-      .map(({backupId, level}) => ({at: run.startedAt, backupId, level, findings: []})),
+      .map(({backupId, level, checks = []}) => ({
+        at: run.startedAt,
+        backupId,
+        level,
+        findings: describeChecks(checks),
+      })),
   );
   return [...recorded, ...logged]
     .map((check) => ({...check, databaseLabel: ofBackup.get(check.backupId) ?? null}))

@@ -81,9 +81,7 @@ function isRunOf(run: RunRecord, args: readonly string[]): boolean {
   if (format !== undefined && run.format !== null && run.format !== format) return false;
   if (run.schemaOnly !== null && run.schemaOnly !== args.includes('--schema-only')) return false;
   const level = value('level');
-  return (
-    level === undefined ||
-    run.verifications.length === 0 ||
-    run.verifications.some((check) => check.level === level)
-  );
+  // A run that failed early checked no backup, and neither does verify --checks-live.
+  const hasFailedEarly = run.verifications.length === 0 && run.outcome !== 'ok';
+  return level === undefined || hasFailedEarly || run.verifications.some((check) => check.level === level);
 }

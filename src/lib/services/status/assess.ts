@@ -2,6 +2,7 @@
 import {defined} from '../../base/defined.js';
 import {rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
 import {type Backup, type Catalogue, isGood, isUsable, isWhole} from '../../catalog/catalogue.js';
+import {describeChecks} from '../../run/data-checks.js';
 import {isAtLeast, proofLevels, type ProofLevel} from '../../run/check-outcome.js';
 import {countOf, formatBytes, formatDuration} from '../../base/format.js';
 import {nearest} from '../../base/nearest.js';
@@ -38,6 +39,8 @@ export interface Finding {
     | 'RUN_FAILED'
     | 'RESTORE_TEST_FAILED'
     | 'RESTORE_TEST_NOT_POSSIBLE'
+    | 'CHECK_FAILED'
+    | 'CHECK_NOT_RUN'
     | 'RESTORE_TEST_TOO_OLD'
     | 'UNREADABLE_METADATA'
     | 'COPY_MISSING'
@@ -279,16 +282,31 @@ function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Fi
     find('warning', 'RUN_FAILED', `${countOf(status.failuresSince, 'backup run')} failed ${since}, ${last}`);
   }
   if (lastRestoreTest && !lastRestoreTest.ok) {
-    const what = `of ${lastRestoreTest.backupId} at ${lastRestoreTest.at}`;
-    find('critical', 'RESTORE_TEST_FAILED', `the last restore test (${what}) failed.`);
+    const what = `the last restore test (of ${lastRestoreTest.backupId} at ${lastRestoreTest.at})`;
+    const reasons = describeChecks(lastRestoreTest.checks);
+    if (reasons.length > 0)
+      find(
+        'critical',
+        'CHECK_FAILED',
+        `${what} restored the backup, but not all checks passed. ${reasons.join(' ')}`,
+      );
+    else find('critical', 'RESTORE_TEST_FAILED', `${what} failed.`);
   }
   if (restoreTestNotPossible) {
-    const {backupId, at} = restoreTestNotPossible;
-    find(
-      'warning',
-      'RESTORE_TEST_NOT_POSSIBLE',
-      `the last restore test (of ${backupId} at ${at}) was not possible and says nothing about the backup; see destino-db verify --level restore.`,
-    );
+    const {backupId, at, checks} = restoreTestNotPossible;
+    const reasons = describeChecks(checks);
+    if (reasons.length > 0)
+      find(
+        'warning',
+        'CHECK_NOT_RUN',
+        `the last restore test (of ${backupId} at ${at}) restored the backup, but not all checks could run. ${reasons.join(' ')}`,
+      );
+    else
+      find(
+        'warning',
+        'RESTORE_TEST_NOT_POSSIBLE',
+        `the last restore test (of ${backupId} at ${at}) was not possible and says nothing about the backup; see destino-db verify --level restore.`,
+      );
   }
   if (newest && status.backups.damaged > 0) {
     const count = countOf(status.backups.damaged, 'backup is', 'backups are');

@@ -2,6 +2,8 @@
 import {isDeepStrictEqual} from 'node:util';
 import {groupByDatabase, type GroupSources, isBackupRun} from '../../catalog/database-groups.js';
 import {isIncident, type RunRecord} from '../../run/run-record.js';
+import type {DataCheck} from '../../run/data-checks.js';
+import type {RestoreTest} from './restore-tests.js';
 import {backupStates, type DatabaseStatus, type Status} from './assess.js';
 
 type Labels = Readonly<Record<string, string>>;
@@ -38,6 +40,8 @@ export function formatMetrics(status: Status, runs: readonly RunRecord[], toolVe
     metric('shrunk_tables', 'Tables that lost rows in the newest backup, unless accepted.', of(({shrink}) => shrink.length)),
     metric('restore_test_success_timestamp_seconds', 'Time of the last passed restore test.', of(({lastGoodRestoreTest}) => lastGoodRestoreTest ? seconds(lastGoodRestoreTest.at) : undefined)),
     metric('restore_test_failed', '1 if the last restore test failed.', of(({lastRestoreTest}) => lastRestoreTest ? Number(!lastRestoreTest.ok) : undefined)),
+    metric('checks_failed', 'Checks of the config file that failed in the last restore test.', of(({lastRestoreTest}) => countChecks(lastRestoreTest, 'failed'))),
+    metric('checks_not_run', 'Checks of the config file that could not run in the last restore test.', of((each) => countChecks(each.restoreTestNotPossible ?? each.lastRestoreTest, 'not-run'))),
     metric('restore_duration_seconds', 'Duration of the restore in the last passed restore test.', of(({lastGoodRestoreTest}) => lastGoodRestoreTest?.restoreDuration == null ? undefined : lastGoodRestoreTest.restoreDuration / 1000)),
     metric('backups', 'Number of backups by proven level.', [...labels].flatMap(([database, each]) =>
       backupStates.map((state) => ({labels: {...each, state}, value: database.backups[state]})),
@@ -45,6 +49,12 @@ export function formatMetrics(status: Status, runs: readonly RunRecord[], toolVe
     metric('storage_bytes', 'Size of all backups of a database.', of(({storage}) => storage)),
     metric('storage_free_bytes', 'Free space in the backups folder.', [{labels: {}, value: status.storage.free ?? undefined}]),
   ].join(''); // prettier-ignore
+}
+
+/** Undefined where no check ran. */
+function countChecks(test: RestoreTest | null, outcome: DataCheck['outcome']): number | undefined {
+  if (test === null || test.checks.length === 0) return undefined;
+  return test.checks.filter((check) => check.outcome === outcome).length;
 }
 
 /** The runs for the metrics: without refusals at a terminal and without backups of unwatched databases. */

@@ -3,6 +3,7 @@ import {countOf, formatBytes, formatDuration} from '../../base/format.js';
 import {redact, redactValues} from '../../base/redact.js';
 import type {NoticeEvent} from '../../settings/notifications-config.js';
 import type {RunRecord} from '../../run/run-record.js';
+import {describeChecks} from '../../run/data-checks.js';
 import type {Status} from './assess.js';
 
 export interface Notice {
@@ -76,9 +77,11 @@ function failedChecks({verifications}: RunRecord): string[] {
   return verifications
     .filter(({ok}) => !ok)
     .map((check) =>
-      check.outcome === 'not-possible'
-        ? `${check.backupId} could not be checked by ${check.level} here; this says nothing about the backup.`
-        : `${check.backupId} is not proven by ${check.level}.`,
+      (check.checks ?? []).length > 0
+        ? `${check.backupId} is intact and was restored. ${describeChecks(check.checks ?? []).join(' ')}`
+        : check.outcome === 'not-possible'
+          ? `${check.backupId} could not be checked by ${check.level} here; this says nothing about the backup.`
+          : `${check.backupId} is not proven by ${check.level}.`,
     );
 }
 

@@ -1,6 +1,7 @@
 /** The restore tests recorded in the metadata and the audit log. */
 import type {Backup} from '../../catalog/catalogue.js';
 import {type Outcome, outcomeOfResult} from '../../run/check-outcome.js';
+import {type DataCheck, withChecks} from '../../run/data-checks.js';
 import type {RunRecord, RunVerification} from '../../run/run-record.js';
 
 export interface RestoreTest {
@@ -11,6 +12,8 @@ export interface RestoreTest {
   readonly outcome: Outcome;
   /** ms; duration of the restore. */
   readonly restoreDuration: number | null;
+  /** Results of the data checks; with a failed one, the test failed although the backup is intact. */
+  readonly checks: readonly DataCheck[];
 }
 
 /** The tests in the audit log, including those of removed backups, in the order of the runs. */
@@ -20,9 +23,9 @@ export function loggedRestoreTests(runs: readonly RunRecord[], backups: readonly
     run.verifications
       .filter(({level}) => level === 'restore')
       .map((check) => {
-        const {backupId, ok, restoreDuration} = check;
+        const {backupId, ok, restoreDuration, checks = []} = check;
         const outcome = loggedOutcome(check, existing.get(backupId));
-        return {at: run.startedAt, backupId, ok, outcome, restoreDuration};
+        return {at: run.startedAt, backupId, ok, outcome, restoreDuration, checks};
       }),
   );
 }
@@ -42,11 +45,12 @@ export function recordedRestoreTests(backups: readonly Backup[]): RestoreTest[] 
     ...[...(record?.verification ? [record.verification] : []), ...(record?.proofs ?? [])]
       .filter(({level}) => level === 'restore')
       .map((result) => {
-        const {at, ok, restoreDuration = null} = result;
-        return {at, backupId: id, ok, outcome: outcomeOfResult(result, content), restoreDuration};
+        const {at, restoreDuration = null, checks = []} = result;
+        const outcome = withChecks(outcomeOfResult(result, content), checks);
+        return {at, backupId: id, ok: outcome === 'passed', outcome, restoreDuration, checks};
       }),
     ...(record?.notPossible ?? [])
       .filter(({level}) => level === 'restore')
-      .map(({at, outcome}) => ({at, backupId: id, ok: false, outcome, restoreDuration: null})),
+      .map(({at, outcome}) => ({at, backupId: id, ok: false, outcome, restoreDuration: null, checks: []})),
   ]);
 }

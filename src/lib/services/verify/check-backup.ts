@@ -5,6 +5,7 @@ import type {DumpContents} from '../../fingerprint/table-contents.js';
 import {readDump} from '../../dump/read-dump.js';
 import {type Backup, isRecorded} from '../../catalog/catalogue.js';
 import {checkFiles} from '../../catalog/check-files.js';
+import type {DataCheck} from '../../run/data-checks.js';
 import type {ProofLevel} from '../../run/check-outcome.js';
 import {AppError} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -27,6 +28,8 @@ export interface CheckState {
   passed: ProofLevel | null;
   findings: readonly string[];
   notes: readonly string[];
+  /** Results of the data checks of a restore test. */
+  checks: readonly DataCheck[];
   restoreDuration: number | null;
   rows: number | null;
 }
@@ -87,6 +90,7 @@ async function checkContent(
   const tested = await verifyByRestore(context, {backup, dump, contents}, request.scratch);
   found.findings = tested.findings;
   found.notes = [...found.notes, ...tested.notes];
+  found.checks = tested.checks;
   found.restoreDuration = tested.restoreDuration;
   if (tested.findings.length === 0) found.passed = 'restore';
 }

@@ -20,6 +20,7 @@ import {findTool} from '../../postgres/tools/find-tools.js';
 import {inspectHealth} from '../restore/compare/inspect-health.js';
 import {inspectRoleNames} from '../../postgres/inspect/inspect-target.js';
 import {quoteIdentifier} from '../../postgres/quote.js';
+import type {DataCheck} from '../../run/data-checks.js';
 import type {RunContext} from '../../run/run-context.js';
 import {emptyTables, emptyTablesNotes} from '../restore/compare/empty-tables.js';
 import {compareCatalog, describeDifferences, limitsOf} from '../restore/compare/compare-catalog.js';
@@ -28,6 +29,7 @@ import {checkNeeds} from '../restore/requirements.js';
 import {giveRights} from './give-rights.js';
 import {type DumpLoad, loadDump} from '../restore/load/load-dump.js';
 import {type PreparedScratch, prepareScratch, withdrawGrants} from './prepare-scratch.js';
+import {checksFor, runChecks} from './run-checks.js';
 import {readDumpDefinitions, readDumpNeeds, readingOptions, type RestoreSource} from '../restore/source.js';
 import {decideWhatToRestore} from '../restore/what-to-restore.js';
 import {type Scratch, type ScratchPlace, withScratchDatabase} from './scratch-database.js';
@@ -36,6 +38,8 @@ export interface RestoreTest {
   /** Differences; empty if the restored database is equal to the dump. */
   readonly findings: string[];
   readonly notes: string[];
+  /** Data checks of a database that is equal to the dump; else empty. */
+  readonly checks: readonly DataCheck[];
   /** Duration of the restore itself, ms. */
   readonly restoreDuration: number;
 }
@@ -83,14 +87,31 @@ export async function verifyByRestore(
     });
     await context.checkpoint('verify.loaded');
     const restoreDuration = elapsedMs(context.clock, startedMs);
+    // Before the comparison, which can take rights and ownership from the role.
+    const checks = await checkData(context, backup, scratch);
     const compared = await compare(context, read, load, scratch);
     await context.checkpoint('verify.compared');
     return {
       findings: compared.findings,
-      notes: [...whoRan(scratch), ...compared.notes],
+      notes: [...whoRan(scratch), ...checks.notes, ...compared.notes],
+      // Of a database that differs from its backup, they say nothing.
+      checks: compared.findings.length === 0 ? checks.results : [],
       restoreDuration,
     };
   });
+}
+
+/** Data checks as the role that owns the database. Those of a partial backup would fail for its missing parts. */
+async function checkData(
+  context: RunContext,
+  {content, database, createdAt}: Backup,
+  {connection}: Scratch,
+): Promise<{results: readonly DataCheck[]; notes: string[]}> {
+  if (content === 'whole')
+    return {results: await runChecks(context, {connection, database, backupTime: createdAt}), notes: []};
+  const count = checksFor(context.settings, database).length;
+  const note = `The backup contains a part of the database, so ${countOf(count, 'check')} of the config file did not run.`;
+  return {results: [], notes: count === 0 ? [] : [note]};
 }
 
 interface ScratchLoad extends DumpLoad {

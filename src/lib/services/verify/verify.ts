@@ -15,6 +15,7 @@ import {
 import {elapsedMs} from '../../base/clock.js';
 import {defined} from '../../base/defined.js';
 import {AppError, type ErrorCode, exitStatus, systemErrorCode} from '../../base/errors.js';
+import {codeOfChecks, type DataCheck, describeChecks, withChecks} from '../../run/data-checks.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
 import {keysOf} from '../../encryption/settings.js';
@@ -25,6 +26,7 @@ import type {Place} from '../../storage/place.js';
 import {metadataKeyOf} from '../../storage/place-catalogue.js';
 import {chooseOwn} from '../../storage/choose-backup.js';
 import {checkBackup, type CheckState} from './check-backup.js';
+import type {LiveChecks} from './check-live.js';
 import type {ScratchPlace} from './scratch-database.js';
 
 export interface VerifyRequest {
@@ -51,12 +53,14 @@ export interface VerifiedBackup {
   readonly ok: boolean;
   /** Defects of the backup, or the reasons why it could not be checked, a line each. */
   readonly findings: readonly string[];
-  /** Code of the error that prevented the check; null for other outcomes. */
+  /** Code of the error that prevented the check, CHECK_FAILED or CHECK_NOT_RUN for data checks alone; else null. */
   readonly code: ErrorCode | null;
-  /** How to make the check possible; null for other outcomes. */
+  /** How to make the check possible, or what to do about a failed data check; else null. */
   readonly hint: string | null;
   /** Remarks that are not defects of the backup. */
   readonly notes: readonly string[];
+  /** Results of verify.checks of the config file in a restore test; they say nothing about the bytes of the backup. */
+  readonly checks: readonly DataCheck[];
   /** ms */
   readonly duration: number;
   /** Duration of the restore itself, ms: the least time that a recovery takes. */
@@ -66,12 +70,15 @@ export interface VerifiedBackup {
 
 export interface VerifyResult {
   readonly results: readonly VerifiedBackup[];
+  /** The data checks of the live database with --checks-live, without results of backups; else null. */
+  readonly live: LiveChecks | null;
 }
 
 /** The exit status for the results: a failure outweighs a check that was not possible. */
-export function exitCodeOfResults({results}: VerifyResult): number {
-  if (results.some(({outcome}) => outcome === 'failed')) return exitStatus.integrity;
-  return results.some(({outcome}) => outcome === 'not-possible') ? exitStatus.environment : 0;
+export function exitCodeOfResults({results, live}: VerifyResult): number {
+  const outcomes = [...results, ...(live ? [live] : [])].map(({outcome}) => outcome);
+  if (outcomes.includes('failed')) return exitStatus.integrity;
+  return outcomes.includes('not-possible') ? exitStatus.environment : 0;
 }
 
 /**
@@ -91,7 +98,7 @@ export async function verifyBackups(
   if (backup && backups.length === 1) recordBackup(context, backup);
   const results: VerifiedBackup[] = [];
   for (const backup of backups) results.push(await verifyOne(context, place, backup, keys, request));
-  return {results};
+  return {results, live: null};
 }
 
 async function chooseBackups(context: RunContext, place: Place, request: VerifyRequest): Promise<Backup[]> {
@@ -175,7 +182,14 @@ async function verifyOne(
 ): Promise<VerifiedBackup> {
   const {level} = request;
   const startedMs = context.clock.now().getTime();
-  const found: CheckState = {passed: null, findings: [], notes: [], restoreDuration: null, rows: null};
+  const found: CheckState = {
+    passed: null,
+    findings: [],
+    notes: [],
+    checks: [],
+    restoreDuration: null,
+    rows: null,
+  };
   let ending: AppError | undefined;
   try {
     await checkBackup(context, place, backup, keys, request, found);
@@ -186,9 +200,11 @@ async function verifyOne(
   const duration = elapsedMs(context.clock, startedMs);
   const error = ending && outcomeOfError(ending, backup.content);
   if (ending && !error) throw ending;
-  const outcome = error ?? (found.findings.length > 0 ? 'failed' : 'passed');
+  const ofBackup = error ?? (found.findings.length > 0 ? 'failed' : 'passed');
   const {id, path, content} = backup;
-  const {notes, restoreDuration, rows} = found;
+  const {notes, checks, restoreDuration, rows} = found;
+  const outcome = withChecks(ofBackup, checks);
+  const checkCode = ofBackup === 'passed' ? codeOfChecks(checks) : null;
   const result: VerifiedBackup = {
     id,
     path,
@@ -196,19 +212,38 @@ async function verifyOne(
     level,
     outcome,
     ok: outcome === 'passed',
-    findings: ending ? [ending.message, ...ending.details] : found.findings,
-    code: outcome === 'not-possible' ? (ending?.code ?? null) : null,
+    findings: [...(ending ? [ending.message, ...ending.details] : found.findings), ...describeChecks(checks)],
+    code: outcome === 'not-possible' && ending ? ending.code : checkCode,
     hint:
-      outcome === 'not-possible' && ending ? wayOut(ending, found.passed, content, request.scratch) : null,
+      outcome === 'not-possible' && ending
+        ? wayOut(ending, found.passed, content, request.scratch)
+        : hintOf(checkCode),
     notes,
+    checks,
     duration,
     restoreDuration,
     rows,
   };
   context.record({
-    verifications: [{backupId: id, level, ok: result.ok, outcome, duration, restoreDuration}],
+    verifications: [
+      {
+        backupId: id,
+        level,
+        ok: result.ok,
+        outcome,
+        duration,
+        restoreDuration,
+        ...(checks.length === 0 ? {} : {checks: [...checks]}),
+      },
+    ],
   });
-  const recorded = ending ? {...result, findings: lastingFindings(ending)} : result;
+  // The metadata are about the backup, which a failing data check does not damage.
+  const recorded: VerifiedBackup = {
+    ...result,
+    outcome: ofBackup,
+    ok: ofBackup === 'passed',
+    findings: ending ? lastingFindings(ending) : found.findings,
+  };
   if (backup.record)
     await recordCheck(context, place, backup, notesOf(context, recorded, found.passed), request.waitMs);
   context.signal.throwIfAborted();
@@ -229,7 +264,7 @@ function asEnding(error: unknown): AppError {
 /** A failure counts for the level that failed. If a check was not possible, the levels that passed before it are recorded too. */
 function notesOf(
   {clock}: RunContext,
-  {level, outcome, ok, findings, duration, restoreDuration, code, hint}: VerifiedBackup,
+  {level, outcome, ok, findings, checks, duration, restoreDuration, code, hint}: VerifiedBackup,
   passed: ProofLevel | null,
 ): CheckNotes {
   const at = clock.now().toISOString();
@@ -249,8 +284,17 @@ function notesOf(
     duration,
     findings: [...findings],
     ...(restoreDuration === null ? {} : {restoreDuration}),
+    ...(checks.length === 0 ? {} : {checks: [...checks]}),
   };
   return {proofs: [proof]};
+}
+
+function hintOf(code: ReturnType<typeof codeOfChecks>): string | null {
+  if (code === 'CHECK_FAILED')
+    return 'The backup is intact and was restored. Look at the data in question in the database, then at the check in the config file.';
+  return code === null
+    ? null
+    : 'Correct the query in verify.checks of the config file, or raise verify.checkTimeoutSeconds.';
 }
 
 /** The hint that explains how to make the check possible. */

@@ -139,6 +139,7 @@ const verified = {
   content: 'whole' as const,
   code: null,
   hint: null,
+  checks: [],
   level: 'restore' as const,
   ok: true,
   outcome: 'passed' as const,
@@ -172,7 +173,7 @@ const screens: Record<string, (style: Style) => string[]> = {
   backup: (style) => showBackup('destino-db backup', ['destino-db', 'verify'])(backup, style),
   overview: (style) => showOverview('destino-db')(overview, style),
   status: (style) => showStatus(status, style),
-  verify: showVerified({place: [], keys: []}).bind(null, {results: [verified, differing]}),
+  verify: showVerified({place: [], keys: []}).bind(null, {results: [verified, differing], live: null}),
   history: (style) => showHistory(history, style),
 };
 

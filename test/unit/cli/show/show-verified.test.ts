@@ -9,6 +9,7 @@ const proven = {
   content: 'whole' as const,
   code: null,
   hint: null,
+  checks: [],
   level: 'archive' as const,
   findings: [],
   notes: [],
@@ -20,17 +21,17 @@ const style = createStyle(false, {}, false, 200);
 
 it('repeats the location and the key of the command', () => {
   const show = showVerified({place: ['--from', 's3://bucket/my shop'], keys: ['--identity', 'key.txt']});
-  expect(show({results: [{...proven, ok: true, outcome: 'passed'}]}, style).at(-1)).toBe(
+  expect(show({results: [{...proven, ok: true, outcome: 'passed'}], live: null}, style).at(-1)).toBe(
     "Next: destino-db verify shop-2026-11-25T02-00-04 --from 's3://bucket/my shop' --level restore --identity key.txt   (tests it with a restore)",
   );
-  expect(show({results: [{...proven, ok: false, outcome: 'failed'}]}, style).at(-1)).toMatch(
+  expect(show({results: [{...proven, ok: false, outcome: 'failed'}], live: null}, style).at(-1)).toMatch(
     /^Next: destino-db list --from 's3:\/\/bucket\/my shop' /,
   );
 });
 
 it('names neither where the backup is here and plain', () => {
   const show = showVerified({place: [], keys: []});
-  expect(show({results: [{...proven, ok: true, outcome: 'passed'}]}, style).at(-1)).toMatch(
+  expect(show({results: [{...proven, ok: true, outcome: 'passed'}], live: null}, style).at(-1)).toMatch(
     /^Next: destino-db verify shop-\S+ --level restore {3}/,
   );
 });
@@ -54,7 +55,7 @@ it('says of each backup whether it is proven, why not, and how many are', () => 
     restoreDuration: 500,
     notes: ['A note.'],
   };
-  expect(show({results: [good, bad]}, style)).toEqual([
+  expect(show({results: [good, bad], live: null}, style)).toEqual([
     'ok    shop-2026-11-25T02-00-04: restored, every row equal, 5 rows, in 1.0 s (restore 500 ms)',
     '      Note: A note.',
     'FAIL  shop-2: failed the check by restore, after 1.0 s',
@@ -77,7 +78,7 @@ it('does not call a backup bad that could not be checked here, and says what wou
     hint: 'Install it.',
   };
   const show = showVerified({place: [], keys: []});
-  expect(show({results: [untested]}, style)).toEqual([
+  expect(show({results: [untested], live: null}, style)).toEqual([
     'skip  shop-2026-11-25T02-00-04: the check by restore is not possible here; this says nothing about the backup',
     '      The extension "postgis" is not available.',
     '      To make it possible: Install it.',
