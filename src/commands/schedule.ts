@@ -15,7 +15,7 @@ import {planSchedule, type ScheduleOptions, schedulers} from '../lib/services/sc
 export default class Schedule extends BaseCommand {
   static override summary = 'print or install a backup plan: cron, systemd, GitHub';
   static override description = `The plan is in the config file, a sentence for each job:
-  "schedule": {"plan": ["daily custom at 02:00 keep 30 days", "weekly sql", "monthly restore test"]}
+  "schedule": {"plan": ["daily custom at 02:00 keep 30 days", "weekdays schema at 12:00", "cron 15 3 * * 6 restore test"]}
 Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a file of somebody else is in the way.`;
   static override examples = [
     {description: 'show the plan and its next runs', command: '<%= config.bin %> <%= command.id %>'},

@@ -4,6 +4,10 @@ import {chmod, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {cronBlock} from '../../src/lib/services/schedule/cron-block.js';
+import {nextRuns} from '../../src/lib/services/schedule/next-runs.js';
+import {parsePlan} from '../../src/lib/services/schedule/plan.js';
+import {calendars} from '../../src/lib/services/schedule/systemd-units.js';
 import {requirePrograms} from '../support/require-programs.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 
@@ -150,6 +154,40 @@ describe('schedule', () => {
     });
     await runCli([...args, '--remove'], {cwd: folder, env});
     expect(await readdir(units)).toEqual(['destino-db-mine.timer']);
+  });
+
+  it('writes times that cron accepts and systemd reads as the plan does', async () => {
+    requirePrograms('systemd-analyze', 'cron');
+    const sentences = [
+      'weekdays custom at 22:00',
+      'every saturday and sunday sql at 00:05',
+      'every 6 hours custom at :30',
+      'cron 15 3 * * 1-5 status',
+      'cron 30 6 13 * 5 status',
+      'cron */20 9-17 * 1,12 mon,wed status',
+      'cron 0 0 29 2 * status',
+    ];
+    const jobs = parsePlan(sentences);
+    const commands = jobs.map((job) => ({...job, times: [job.every], words: ['true']}));
+    const file = join(root, 'crontab.txt');
+    await writeFile(file, cronBlock(commands, folder));
+    // A dry run, which exits with 1 for a line that cron does not read.
+    await run('/usr/bin/crontab', ['-n', file]);
+    const base = new Date('2026-11-22T00:00:00Z');
+    for (const job of jobs) {
+      const found = new Set<number>();
+      for (const calendar of calendars(job.every)) {
+        const {stdout} = await run(
+          'systemd-analyze',
+          ['calendar', '--iterations=20', '--base-time=2026-11-22 00:00:00 UTC', calendar],
+          {env: {...process.env, TZ: 'UTC'}},
+        );
+        for (const [, time] of stdout.matchAll(/(?:elapse|Iter\. #\d+): \w+ (.*) UTC$/gm))
+          found.add(Date.parse(`${time ?? ''}Z`));
+      }
+      const times = [...found].sort((a, b) => a - b).slice(0, 20);
+      expect(times, job.sentence).toEqual(nextRuns(job.every, 'UTC', base, 20).map(Number));
+    }
   });
 
   it('does not touch a workflow that it did not create', async () => {

@@ -248,6 +248,13 @@ describe('plans', () => {
     '02:00',
     ':15',
     '25:99',
+    'every',
+    'monday',
+    'weekdays',
+    'cron',
+    '*',
+    '*/7',
+    '1-5',
     'custom',
     'sql',
     'restore test',
@@ -275,7 +282,7 @@ describe('plans', () => {
     fc.assert(
       fc.property(plan, (sentences) => {
         for (const job of orRefusal(['CONFIG_INVALID'], () => parsePlan(sentences)) ?? []) {
-          expect(cronTime(job)).toMatch(/^[\d*]+(?: [\d*]+){4}$/);
+          expect(cronTime(job.every)).toMatch(/^[\d*,-]+(?: [\d*,-]+){4}$/);
           expect(job.name).toMatch(/^[a-z0-9-]+$/);
           const times = nextRuns(job.every, 'America/New_York', new Date('2026-03-07T00:00:00Z'), 4).map(
             Number,
@@ -297,7 +304,7 @@ describe('plans', () => {
         const jobs = lists.map((list) => ({
           sentence: 'x',
           name: 'x',
-          every: {unit: 'hour', minute: 0} as const,
+          times: [{unit: 'hour', minute: 0} as const],
           args: [],
           words: ['node', ...list],
         }));

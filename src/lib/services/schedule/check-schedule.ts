@@ -1,6 +1,6 @@
 /** Compares a plan with the audit log: which due runs were done, failed or missed. */
 import {isPreview, recordedCommands} from '../../base/recorded-commands.js';
-import {runsBetween} from './next-runs.js';
+import {nextRuns, runsBetween} from './next-runs.js';
 import type {Job} from './plan.js';
 import {isIncident, type RunRecord} from '../../run/run-record.js';
 
@@ -17,8 +17,12 @@ export interface CheckedJob {
   readonly runs: readonly DueRun[];
 }
 
-/** A later run counts as missed, ms. */
-const graceMs = {hour: 30 * 60_000, day: 2 * 3_600_000, week: 2 * 3_600_000, month: 2 * 3_600_000} as const;
+/** A run that is later counts as missed: half of the time until the next one, and at most this. */
+const longestGraceMs = 2 * 3_600_000;
+
+function graceMs(start: Date, next: Date): number {
+  return Math.min(longestGraceMs, (next.getTime() - start.getTime()) / 2);
+}
 
 /**
  * The due runs in [from, now) of every job that the audit log records; it does not record read-only commands and previews.
@@ -49,7 +53,8 @@ export function checkSchedule(
           const startedAt = new Date(run.startedAt);
           return startedAt >= start && (startedAt < end || end === now);
         });
-        return {due: start, ...judge(inWindow, now.getTime() - start.getTime() < graceMs[job.every.unit])};
+        const [next = now] = due.slice(index + 1, index + 2).concat(nextRuns(job.every, zone, start, 1));
+        return {due: start, ...judge(inWindow, now.getTime() - start.getTime() < graceMs(start, next))};
       }),
     };
   });

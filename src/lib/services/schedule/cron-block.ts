@@ -1,9 +1,9 @@
 /** Writes a plan as a block of crontab lines between two marker lines, and adds or removes the block. */
 import {AppError} from '../../base/errors.js';
 import {shellCommand} from '../../base/shell-quote.js';
-import {minutesOfDay} from './due-time.js';
+import {cronFields} from './cron-expression.js';
+import {cronOf, type Every} from './due-time.js';
 import type {ScheduledCommand} from './scheduled-command.js';
-import {dayAndHour} from './shift-zone.js';
 
 /** cron sets PATH to "/usr/bin:/bin"; client tools in other folders are found without PATH (see find-tools). */
 const jobPath = '/usr/local/bin:/usr/bin:/bin';
@@ -12,7 +12,7 @@ const beginMarker = (folder: string): string => `# BEGIN destino-db schedule of 
 const endMarker = (folder: string): string => `# END destino-db schedule of ${folder}`;
 
 /**
- * The block, with one line for each job and a final newline. Variables are set in each line, because a variable of the crontab would
+ * The block, with a line for each time of a job and a final newline. Variables are set in each line, because a variable of the crontab would
  * apply to all lines below.
  * @param folder without a line break, like every word of the jobs: planSchedule refuses others
  */
@@ -20,7 +20,10 @@ export function cronBlock(jobs: readonly ScheduledCommand[], folder: string): st
   const lines = jobs.flatMap((job) => {
     const command = `cd ${shellCommand([folder])} && PATH=${jobPath} ${shellCommand(job.words)}`;
     // crontab(5): an unescaped % ends the command and begins its standard input.
-    return [`# ${job.sentence}`, `${cronTime(job)} ${command.replaceAll('%', '\\%')}`];
+    return [
+      `# ${job.sentence}`,
+      ...job.times.map((every) => `${cronTime(every)} ${command.replaceAll('%', '\\%')}`),
+    ];
   });
   return `${[
     beginMarker(folder),
@@ -31,15 +34,8 @@ export function cronBlock(jobs: readonly ScheduledCommand[], folder: string): st
 }
 
 /** The five fields of crontab(5). */
-export function cronTime({every}: Pick<ScheduledCommand, 'every'>): string {
-  if (every.unit === 'hour') {
-    const times = minutesOfDay(every);
-    const hours = [...new Set(times.map((time) => Math.floor(time / 60)))];
-    const minutes = [...new Set(times.map((time) => time % 60))];
-    return `${minutes.join(',')} ${hours.length === 24 ? '*' : hours.join(',')} * * *`;
-  }
-  const {day, weekday} = dayAndHour(every);
-  return `${every.minute} ${every.hour} ${day ?? '*'} * ${weekday ?? '*'}`;
+export function cronTime(every: Every): string {
+  return cronFields(cronOf(every));
 }
 
 /**

@@ -1,4 +1,5 @@
 /** The times of the jobs in a plan, and the choice of times that do not collide. */
+import type {CronTime} from './cron-expression.js';
 
 /** The time of a job in the plan's time zone; weekday 0 (Sunday) to 6, day 1 to 28. */
 export type Every =
@@ -6,9 +7,11 @@ export type Every =
   | {readonly unit: 'hour'; readonly minute: number; readonly period?: number}
   | {readonly unit: 'day'; readonly hour: number; readonly minute: number}
   | {readonly unit: 'week'; readonly weekday: number; readonly hour: number; readonly minute: number}
-  | {readonly unit: 'month'; readonly day: number; readonly hour: number; readonly minute: number};
+  | {readonly unit: 'month'; readonly day: number; readonly hour: number; readonly minute: number}
+  | CronTime;
 
 const dayMinutes = 24 * 60;
+const weekMinutes = 7 * dayMinutes;
 /** Minutes between two jobs; if a backup takes longer, the next job waits for it. */
 const room = 30;
 /** Minutes between an hourly job and any other; smaller, because the hourly job meets every job of the day. */
@@ -22,11 +25,12 @@ const step = 5;
 export function freeTime(every: Every, taken: readonly Every[]): Every {
   const cycle = every.unit === 'hour' ? periodOf(every) : dayMinutes;
   const wanted = every.unit === 'hour' ? hourlyRoom : room;
+  const spareAt = spareMinutes(every, taken);
   // First on half hours (or quarters, for an hourly job), because such times are easy to remember.
   const later = (by: number): Every[] =>
     Array.from({length: Math.ceil(cycle / by)}, (_, count) => moved(every, count * by));
   const spare = (time: Every): number =>
-    Math.min(...taken.map((other) => distance(time, other) - roomOf(time, other)));
+    Math.min(...minutesOfWeek(time).map((minute) => spareAt[minute] ?? Infinity));
   const candidates = [...later(wanted), ...later(step), ...later(1)];
   const free = candidates.find((time) => spare(time) >= 0);
   return free ?? candidates.reduce((best, time) => (spare(time) > spare(best) ? time : best));
@@ -34,26 +38,42 @@ export function freeTime(every: Every, taken: readonly Every[]): Every {
 
 /** Whether both jobs ever start in the same minute. */
 export function startTogether(a: Every, b: Every): boolean {
-  return distance(a, b) === 0;
+  const others = minutesOfDay(b);
+  return minutesOfDay(a).some((time) => others.includes(time)) && shareDay(a, b);
 }
 
-function roomOf(a: Every, b: Every): number {
-  return a.unit === 'hour' || b.unit === 'hour' ? hourlyRoom : room;
+/** For each minute of a week, how much further than necessary it is from the jobs that `every` could meet. */
+function spareMinutes(every: Every, taken: readonly Every[]): Float64Array {
+  const spareAt = new Float64Array(weekMinutes).fill(Infinity);
+  for (const other of taken) {
+    const isSameDay = shareDay(every, other);
+    // Jobs on different days of the month never meet; those on Sunday and Monday do, around midnight.
+    if (!isSameDay && !(weekdaysOf(every) && weekdaysOf(other))) continue;
+    const circle = isSameDay ? dayMinutes : weekMinutes;
+    const starts = isSameDay ? minutesOfDay(other) : minutesOfWeek(other);
+    const wanted = roomBetween(every, other);
+    const near = minutesToNearest(starts, circle);
+    spareAt.forEach((least, minute) => {
+      spareAt[minute] = Math.min(least, (near[minute % circle] ?? 0) - wanted);
+    });
+  }
+  return spareAt;
 }
 
-/** The smallest number of minutes between their starts; Infinity for jobs on different weekdays or days of the month. */
-function distance(a: Every, b: Every): number {
-  if (a.unit === 'hour')
-    return b.unit === 'hour'
-      ? around(a.minute - b.minute, commonDivisor(periodOf(a), periodOf(b)))
-      : around(a.minute - minuteOfDay(b), periodOf(a));
-  if (b.unit === 'hour') return around(minuteOfDay(a) - b.minute, periodOf(b));
-  const minutes = (a.hour - b.hour) * 60 + a.minute - b.minute;
-  if (a.unit === 'week' && b.unit === 'week')
-    return around((a.weekday - b.weekday) * dayMinutes + minutes, 7 * dayMinutes);
-  if (a.unit === 'month' && b.unit === 'month' && a.day !== b.day) return Infinity;
-  // Daily jobs meet all others, and each day of a month falls on each weekday in some month.
-  return around(minutes, dayMinutes);
+function roomBetween(a: Every, b: Every): number {
+  return [a, b].some((every) => minutesOfDay(every).length >= 24) ? hourlyRoom : room;
+}
+
+/** In so many days, every date has been on every weekday. */
+const manyDays = 28 * 366;
+
+function shareDay(a: Every, b: Every): boolean {
+  const [one, other] = [cronOf(a), cronOf(b)];
+  for (let day = 1; day <= manyDays; day += 1) {
+    const date = new Date(Date.UTC(2000, 0, day));
+    if (runsOn(one, date) && runsOn(other, date)) return true;
+  }
+  return false;
 }
 
 type Hourly = Extract<Every, {unit: 'hour'}>;
@@ -63,28 +83,71 @@ export function periodOf({period = 60}: Hourly): number {
   return period;
 }
 
-/** Minutes after midnight at which it runs, the first first. */
-export function minutesOfDay(every: Hourly): number[] {
-  const period = periodOf(every);
-  return Array.from({length: dayMinutes / period}, (_, index) => every.minute + index * period);
+/** The same times as a cron expression. */
+export function cronOf(every: Every): CronTime {
+  if (every.unit === 'cron') return every;
+  if (every.unit === 'hour') {
+    const period = periodOf(every);
+    const times = Array.from({length: dayMinutes / period}, (_, index) => every.minute + index * period);
+    const distinct = (values: number[]): number[] => [...new Set(values)];
+    return {
+      unit: 'cron',
+      minutes: distinct(times.map((time) => time % 60)),
+      hours: distinct(times.map((time) => Math.floor(time / 60))),
+    };
+  }
+  const time = {unit: 'cron', minutes: [every.minute], hours: [every.hour]} as const;
+  if (every.unit === 'week') return {...time, weekdays: [every.weekday]};
+  return every.unit === 'month' ? {...time, days: [every.day]} : time;
 }
 
-function minuteOfDay({hour, minute}: Exclude<Every, Hourly>): number {
-  return hour * 60 + minute;
+/** Minutes after midnight at which it runs on its days, the first first. */
+export function minutesOfDay(every: Every): number[] {
+  const {hours, minutes} = cronOf(every);
+  return hours.flatMap((hour) => minutes.map((minute) => hour * 60 + minute));
 }
 
-function commonDivisor(a: number, b: number): number {
-  return b === 0 ? a : commonDivisor(b, a % b);
+/** The same in a week that begins on Sunday; only the first day of a job whose days do not depend on the weekday alone. */
+function minutesOfWeek(every: Every): number[] {
+  const times = minutesOfDay(every);
+  return (weekdaysOf(every) ?? [0]).flatMap((day) => times.map((time) => day * dayMinutes + time));
 }
 
-/** The shorter distance between two points of a circle. */
-function around(difference: number, circle: number): number {
-  const forward = ((difference % circle) + circle) % circle;
-  return Math.min(forward, circle - forward);
+/** Whether it runs on the day of `date`, whose UTC fields are read. */
+export function runsOn({days, months, weekdays}: CronTime, date: Date): boolean {
+  if (months?.includes(date.getUTCMonth() + 1) === false) return false;
+  const kinds = [days?.includes(date.getUTCDate()), weekdays?.includes(date.getUTCDay())];
+  const restricted = kinds.filter((isDay) => isDay !== undefined);
+  return restricted.length === 0 || restricted.includes(true);
 }
 
+/** Its weekdays, if nothing else decides its days. */
+function weekdaysOf(every: Every): readonly number[] | undefined {
+  const {days, months, weekdays} = cronOf(every);
+  return days || months ? undefined : weekdays;
+}
+
+/** For each minute of a circle, the distance to the nearest of `starts`, in either direction. */
+function minutesToNearest(starts: readonly number[], circle: number): Float64Array {
+  const near = new Float64Array(circle).fill(Infinity);
+  for (const start of starts) near[start] = 0;
+  // Twice around in both directions, because the nearest one may be beyond midnight.
+  for (const direction of [1, -1]) {
+    let distance = Infinity;
+    for (let step = 0; step < 2 * circle; step += 1) {
+      const minute = (direction * step + 2 * circle) % circle;
+      distance = Math.min(distance + 1, near[minute] ?? Infinity);
+      near[minute] = distance;
+    }
+  }
+  return near;
+}
+
+/** The same job later. Only times that the plan leaves open are moved, and these are one a day. */
 function moved(every: Every, byMinutes: number): Every {
   if (every.unit === 'hour') return {...every, minute: (every.minute + byMinutes) % periodOf(every)};
-  const total = (every.hour * 60 + every.minute + byMinutes) % dayMinutes;
-  return {...every, hour: Math.floor(total / 60), minute: total % 60};
+  const [first = 0] = minutesOfDay(every);
+  const total = (first + byMinutes) % dayMinutes;
+  const [hour, minute] = [Math.floor(total / 60), total % 60];
+  return every.unit === 'cron' ? {...every, hours: [hour], minutes: [minute]} : {...every, hour, minute};
 }

@@ -42,10 +42,10 @@ export function githubWorkflow(
 ): string {
   const text = (value: string): string => JSON.stringify(value);
   const secrets = ['DIRECT_URL', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', ...addressVariables(config)];
-  const crons = [...new Set(jobs.map(cronTime))];
+  const crons = [...new Set(jobs.flatMap(({times}) => times.map(cronTime)))];
   const steps = jobs.flatMap((job) => [
     `      - name: ${text(job.sentence)}`,
-    `        if: ${text(`github.event_name == 'workflow_dispatch' || github.event.schedule == '${cronTime(job)}'`)}`,
+    `        if: ${text(["github.event_name == 'workflow_dispatch'", ...job.times.map((every) => `github.event.schedule == '${cronTime(every)}'`)].join(' || '))}`,
     '        env:',
     ...[...new Set(secrets)].map((name) => `          ${name}: \${{ secrets.${name} }}`),
     '          AWS_REGION: ${{ vars.AWS_REGION }}',

@@ -1,5 +1,5 @@
 /** The due times of a plan's jobs. */
-import {type Every, minutesOfDay, periodOf} from './due-time.js';
+import {cronOf, type Every, minutesOfDay, periodOf, runsOn} from './due-time.js';
 import {instantAt, wallTimeAt} from './zoned-time.js';
 
 /** The first `count` due times after `after`. */
@@ -33,21 +33,17 @@ function* dueFrom(every: Every, zone: string, from: Date): Generator<Date> {
     for (let step = -before; ; step += 1) yield new Date(first + step * periodMs);
   }
   const start = wallTimeAt(new Date(from.getTime() - 36 * 3_600_000), zone);
+  const times = minutesOfDay(every);
+  const days = cronOf(every);
+  let last = 0;
   for (let step = 0; ; step += 1) {
-    if (every.unit === 'hour') {
-      const date = {year: start.year, month: start.month, day: start.day + step};
-      for (const minutes of minutesOfDay(every))
-        yield instantAt({...date, hour: Math.floor(minutes / 60), minute: minutes % 60}, zone);
-      continue;
-    }
-    const {hour, minute} = every;
-    if (every.unit === 'month') {
-      yield instantAt({year: start.year, month: start.month + step, day: every.day, hour, minute}, zone);
-      continue;
-    }
     const date = {year: start.year, month: start.month, day: start.day + step};
-    const weekday = new Date(Date.UTC(date.year, date.month - 1, date.day)).getUTCDay();
-    if (every.unit === 'week' && weekday !== every.weekday) continue;
-    yield instantAt({...date, hour, minute}, zone);
+    if (!runsOn(days, new Date(Date.UTC(date.year, date.month - 1, date.day)))) continue;
+    for (const time of times) {
+      const run = instantAt({...date, hour: Math.floor(time / 60), minute: time % 60}, zone);
+      // Times in an hour that clocks skip are an hour later, where other times of the job are.
+      if (run.getTime() > last) yield run;
+      last = Math.max(last, run.getTime());
+    }
   }
 }

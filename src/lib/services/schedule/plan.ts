@@ -2,6 +2,7 @@
 import {backupFormats} from '../../base/formats.js';
 import {AppError} from '../../base/errors.js';
 import {nearest} from '../../base/nearest.js';
+import {type CronTime, parseCron} from './cron-expression.js';
 import {type Every, freeTime} from './due-time.js';
 
 export interface Job {
@@ -30,8 +31,14 @@ const tasks: Readonly<Record<string, readonly string[]>> = {
   report: ['report'],
 };
 
+const dayName = `(?:${weekdays.join('|')})`;
+const namedDays = new RegExp(
+  `^(?:every )?(weekdays?|weekends?|(?<=every )${dayName}(?:(?:, ?| and )${dayName})*)(?= |$)`,
+  'i',
+);
+
 const usage =
-  `A sentence reads: every 15 minutes | every 6 hours | hourly | daily | weekly [on sunday] | monthly [on 1], then ${backupFormats.join(' | ')} | schema | ` +
+  `A sentence reads: every 15 minutes | every 6 hours | every monday | weekdays | weekends | hourly | daily | weekly [on sunday] | monthly [on 1] | cron 15 3 * * 1-5, then ${backupFormats.join(' | ')} | schema | ` +
   'restore test | archive test | checksum test | prune | status | report | run COMMAND, then [at 02:00] [keep 30 days].';
 
 /**
@@ -71,8 +78,11 @@ function parseSentence(sentence: string): Job {
     new AppError('CONFIG_INVALID', `The schedule's "${sentence}" cannot be parsed: ${why}.`, {hint: usage});
   const [everyWord = '', ...rest] = sentence.split(' ');
   const period = /^every (\d+) (minute|hour)s?(?: |$)/i.exec(sentence);
-  const unit = (period ? period[0].trim() : everyWord).toLowerCase();
-  let text = period ? sentence.slice(period[0].length) : rest.join(' ');
+  const named = namedDays.exec(sentence);
+  const cron = /^cron(?: \S+){0,5}/i.exec(sentence);
+  const begin = period ?? named ?? cron ?? /^every \S+/i.exec(sentence);
+  const unit = (begin ? begin[0].trim() : everyWord).toLowerCase();
+  let text = begin ? sentence.slice(begin[0].length).trim() : rest.join(' ');
 
   /** Removes the words that `pattern` matches from the text. */
   const take = (pattern: RegExp): string | undefined => {
@@ -89,7 +99,11 @@ function parseSentence(sentence: string): Job {
 
   const every = period
     ? readPeriod(Number(period[1]), period[2] ?? '', time, on, wrong)
-    : readEvery(unit, time, on, wrong);
+    : named
+      ? readDays(named[1] ?? '', time, on, wrong)
+      : cron
+        ? readCron(cron[0], time, on, wrong)
+        : readEvery(unit, time, on, wrong);
   const args = readTask(text, wrong);
   if (keep !== undefined) {
     if (args[0] !== 'backup') throw wrong('only a backup can keep days');
@@ -100,7 +114,7 @@ function parseSentence(sentence: string): Job {
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '')
     .slice(0, 40);
-  return {sentence, name: slug, every, isTimed: time !== undefined, args};
+  return {sentence, name: slug, every, isTimed: time !== undefined || cron !== null, args};
 }
 
 /** Those that divide an hour or a day: cron starts again at the full hour, and at midnight. */
@@ -131,6 +145,55 @@ function readPeriod(
   return {unit: 'hour', minute, period};
 }
 
+function readDays(
+  names: string,
+  time: string | undefined,
+  on: string | undefined,
+  wrong: (why: string) => AppError,
+): Every {
+  if (on !== undefined) throw wrong('it names its days twice');
+  const {hour, minute} = readTime(time ?? defaultTimes.daily, wrong);
+  const words = names.toLowerCase();
+  const days = weekdays.flatMap((name, day) => {
+    const isWeekend = day === 0 || day === 6;
+    const isNamed = words.startsWith('weekend')
+      ? isWeekend
+      : words.startsWith('weekday')
+        ? !isWeekend
+        : words.includes(name);
+    return isNamed ? [day] : [];
+  });
+  const [weekday = 0] = days;
+  return days.length === 1
+    ? {unit: 'week', weekday, hour, minute}
+    : {unit: 'cron', minutes: [minute], hours: [hour], ...(days.length < 7 ? {weekdays: days} : {})};
+}
+
+function readCron(
+  expression: string,
+  time: string | undefined,
+  on: string | undefined,
+  wrong: (why: string) => AppError,
+): Every {
+  if (time !== undefined || on !== undefined) throw wrong('a cron expression contains its time and its days');
+  const cron: CronTime = parseCron(expression.split(' ').slice(1), wrong);
+  const {minutes, hours, days, months, weekdays: daysOfWeek} = cron;
+  const [minute = 0] = minutes;
+  const period = 60 / minutes.length;
+  // Runs of every hour follow absolute time when clocks change, as cron does.
+  const isEven = minutes.every((value, index) => value === minute + index * period);
+  return hours.length === 24 && isEven && !days && !months && !daysOfWeek
+    ? {unit: 'hour', minute, ...(period === 60 ? {} : {period})}
+    : cron;
+}
+
+function readTime(text: string, wrong: (why: string) => AppError): {hour: number; minute: number} {
+  const match = /^(\d{1,2}):(\d{2})$/.exec(text);
+  const [hour, minute] = [Number(match?.[1] ?? NaN), Number(match?.[2] ?? NaN)];
+  if (!(hour <= 23 && minute <= 59)) throw wrong(`"${text}" is not a time from 00:00 to 23:59`);
+  return {hour, minute};
+}
+
 function readEvery(
   unit: string,
   time: string | undefined,
@@ -144,12 +207,13 @@ function readEvery(
     return {unit: 'hour', minute};
   }
   if (unit !== 'daily' && unit !== 'weekly' && unit !== 'monthly') {
-    const guess = nearest(unit, ['hourly', 'daily', 'weekly', 'monthly']);
+    const guess = nearest(unit, [
+      ...['hourly', 'daily', 'weekly', 'monthly', 'weekdays', 'weekends', 'cron'],
+      ...weekdays.map((day) => `every ${day}`),
+    ]);
     throw wrong(`it begins with "${unit}"${guess === undefined ? '' : ` (did you mean "${guess}"?)`}`);
   }
-  const match = /^(\d{1,2}):(\d{2})$/.exec(time ?? defaultTimes[unit]);
-  const [hour, minute] = [Number(match?.[1] ?? NaN), Number(match?.[2] ?? NaN)];
-  if (!(hour <= 23 && minute <= 59)) throw wrong(`"${time ?? ''}" is not a time from 00:00 to 23:59`);
+  const {hour, minute} = readTime(time ?? defaultTimes[unit], wrong);
   if (unit === 'daily') {
     if (on !== undefined) throw wrong('a daily job has no day');
     return {unit: 'day', hour, minute};

@@ -127,7 +127,7 @@ type Done = Pick<ScheduleResult, 'files' | 'isChanged' | 'next'>;
 
 function inZone(
   context: RunContext,
-  jobs: readonly ScheduledCommand[],
+  jobs: readonly (Job & Pick<ScheduledCommand, 'words'>)[],
   from: string,
   to: string,
 ): ScheduledCommand[] {
@@ -138,7 +138,7 @@ function inZone(
       `The plan's times are in ${from}, but this scheduler uses ${to}: at other times of the year ${moving.join(', ')} may run at another hour or day. systemd supports time zones.`,
     );
   }
-  return shifted.map(({job, every}) => ({...job, every}));
+  return shifted.map(({job, times}) => ({...job, times}));
 }
 
 /** How long a job waits for another run in the same folder, in seconds: a late job is better than a refused one. */
@@ -151,11 +151,11 @@ function patientArgs({args}: Job): string[] {
   return [...args, ...(canWait(command) && !hasWait ? [`--wait=${waitSeconds}`] : [])];
 }
 
-function programWords(job: Job, {program, sharedFlags}: ScheduleOptions): ScheduledCommand {
+function programWords(job: Job, {program, sharedFlags}: ScheduleOptions): Job & ScheduledCommand {
   // Without "--" Node.js would read --env-file itself, and fail with its own message if the file is missing.
   const dashes = sharedFlags.some((flag) => flag.startsWith('--env-file')) ? ['--'] : [];
   const start = [program.node, ...dashes, program.script];
-  return {...job, words: [...start, ...patientArgs(job), '--quiet', ...sharedFlags]};
+  return {...job, times: [job.every], words: [...start, ...patientArgs(job), '--quiet', ...sharedFlags]};
 }
 
 /** @returns warnings about jobs that start in the same minute */

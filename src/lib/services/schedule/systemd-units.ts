@@ -1,5 +1,5 @@
 /** Writes a plan as systemd service and timer units. */
-import {type Every, minutesOfDay} from './due-time.js';
+import {cronOf, type Every} from './due-time.js';
 import type {ScheduledCommand} from './scheduled-command.js';
 
 export interface UnitFile {
@@ -52,7 +52,9 @@ export function systemdUnits(
       `Description=destino-db: ${quoteSpecifiers(job.sentence)}`,
       '',
       '[Timer]',
-      `OnCalendar=${calendar(job.every)}${zone === '' ? '' : ` ${zone}`}`,
+      ...job.times
+        .flatMap(calendars)
+        .map((calendar) => `OnCalendar=${calendar}${zone === '' ? '' : ` ${zone}`}`),
       '# A run missed while the machine was off starts at the next boot; jobs that start together wait for one another.',
       'Persistent=true',
       '',
@@ -67,18 +69,19 @@ export function systemdUnits(
   });
 }
 
-/** systemd.time(7), "Calendar events". */
-export function calendar(every: Every): string {
-  const two = (value: number): string => String(value).padStart(2, '0');
-  if (every.unit === 'hour') {
-    const times = minutesOfDay(every);
-    const hours = [...new Set(times.map((time) => two(Math.floor(time / 60))))];
-    const minutes = [...new Set(times.map((time) => two(time % 60)))];
-    return `*-*-* ${hours.length === 24 ? '*' : hours.join(',')}:${minutes.join(',')}:00`;
-  }
-  const time = `${two(every.hour)}:${two(every.minute)}:00`;
-  if (every.unit === 'week') return `${weekdayNames[every.weekday] ?? ''} *-*-* ${time}`;
-  return every.unit === 'month' ? `*-*-${two(every.day)} ${time}` : `*-*-* ${time}`;
+/** systemd.time(7), "Calendar events". A cron expression with both kinds of days has two: systemd requires both, cron one of them. */
+export function calendars(every: Every): string[] {
+  const {minutes, hours, days, months, weekdays} = cronOf(every);
+  const list = (values: readonly number[] | undefined, all = 0): string =>
+    values === undefined || values.length === all
+      ? '*'
+      : values.map((value) => String(value).padStart(2, '0')).join(',');
+  const time = `${list(hours, 24)}:${list(minutes, 60)}:00`;
+  const names = weekdays?.map((day) => weekdayNames[day] ?? '').join(',');
+  return [
+    ...(days || !weekdays ? [`*-${list(months)}-${list(days)} ${time}`] : []),
+    ...(names === undefined ? [] : [`${names} *-${list(months)}-* ${time}`]),
+  ];
 }
 
 function quoteSpecifiers(text: string): string {

@@ -101,15 +101,23 @@ describe('checkSchedule', () => {
     expect(checked.map(({job}) => job.sentence)).toEqual([cleaning]);
   });
 
-  it('reports a run as missed after two hours, or half an hour for an hourly job', () => {
-    const at = (time: string, sentence = 'daily custom at 02:00') =>
-      checkSchedule(parsePlan([sentence]), 'UTC', [], new Date('2026-11-09T00:00:00Z'), new Date(time))[0]
-        ?.runs[0]?.state;
-    expect(at('2026-11-09T03:59:00Z')).toBe('pending');
-    expect(at('2026-11-09T04:00:00Z')).toBe('missed');
-    expect(at('2026-11-09T00:29:59Z', 'hourly custom')).toBe('pending');
-    expect(at('2026-11-09T00:30:00Z', 'hourly custom')).toBe('missed');
-  });
+  it.each([
+    ['daily custom at 02:00', '2026-11-09T04:00:00Z'],
+    ['hourly custom', '2026-11-09T00:30:00Z'],
+    ['every 15 minutes custom', '2026-11-09T00:07:30Z'],
+    ['every 6 hours custom', '2026-11-09T02:00:00Z'],
+    ['cron 0,10 0,9 * * * custom', '2026-11-09T00:05:00Z'],
+    ['weekdays custom at 02:00', '2026-11-09T04:00:00Z'],
+  ])(
+    'reports a run of "%s" as missed after half of the interval, at most two hours',
+    (sentence, missedAt) => {
+      const stateAt = (time: number) =>
+        checkSchedule(parsePlan([sentence]), 'UTC', [], new Date('2026-11-09T00:00:00Z'), new Date(time))[0]
+          ?.runs[0]?.state;
+      expect(stateAt(Date.parse(missedAt) - 1)).toBe('pending');
+      expect(stateAt(Date.parse(missedAt))).toBe('missed');
+    },
+  );
 });
 
 const noProblem = () => Promise.resolve(undefined);

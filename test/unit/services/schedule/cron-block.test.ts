@@ -5,7 +5,7 @@ import {cronBlock, withCronBlock} from '../../../../src/lib/services/schedule/cr
 const job = {
   name: 'daily-custom',
   sentence: 'daily custom at 02:00',
-  every: {unit: 'day', hour: 2, minute: 0},
+  times: [{unit: 'day', hour: 2, minute: 0}],
   words: ['/usr/bin/node', "/opt/100% it's/run.js", 'backup', '--label=a b'],
 } as const;
 const block = cronBlock([job], '/srv/shop');
@@ -29,7 +29,7 @@ describe('cronBlock', () => {
       {unit: 'month', day: 28, hour: 23, minute: 59},
     ] as const;
     const lines = cronBlock(
-      times.map((every) => ({...job, every})),
+      times.map((every) => ({...job, times: [every]})),
       '/srv/shop',
     ).split('\n');
     expect(

@@ -11,7 +11,7 @@ if (!npm || !pnpm) throw new Error('no package managers');
 
 const workflow = (plan: string, manager = npm, config: Config = {}): string =>
   githubWorkflow(
-    parsePlan([plan]).map((job) => ({...job, words: job.args})),
+    parsePlan([plan]).map((job) => ({...job, times: [job.every], words: job.args})),
     manager,
     config,
   );

@@ -2,10 +2,10 @@
 import {expect, it} from 'vitest';
 import {cronTime} from '../../../../src/lib/services/schedule/cron-block.js';
 import {startTogether} from '../../../../src/lib/services/schedule/due-time.js';
-import {nextRuns} from '../../../../src/lib/services/schedule/next-runs.js';
+import {nextRuns, runsBetween} from '../../../../src/lib/services/schedule/next-runs.js';
 import {parsePlan} from '../../../../src/lib/services/schedule/plan.js';
 import {shiftToZone} from '../../../../src/lib/services/schedule/shift-zone.js';
-import {calendar} from '../../../../src/lib/services/schedule/systemd-units.js';
+import {calendars} from '../../../../src/lib/services/schedule/systemd-units.js';
 
 it.each([
   ['custom', 'backup --format=custom'],
@@ -22,7 +22,7 @@ it.each([
   expect(parsePlan([`daily ${words}`])[0]?.args.join(' ')).toBe(command);
 });
 
-const timesOf = (...plan: string[]): string[] => parsePlan(plan).map((job) => calendar(job.every));
+const timesOf = (...plan: string[]): string[] => parsePlan(plan).flatMap((job) => calendars(job.every));
 
 it.each([
   [
@@ -95,7 +95,7 @@ it.each([
   ['every 1 hour custom', '0 * * * *', '*-*-* *:00:00'],
 ])('%s is %s for cron and %s for systemd', (sentence, cron, systemd) => {
   const [job] = parsePlan([sentence]);
-  expect(job && [cronTime(job), calendar(job.every)]).toEqual([cron, systemd]);
+  expect(job && [cronTime(job.every), ...calendars(job.every)]).toEqual([cron, systemd]);
 });
 
 it.each([
@@ -135,10 +135,97 @@ it('runs every few minutes or hours by the clocks of the zone', () => {
     '2026-10-25T11:00',
   ]);
   const [job] = parsePlan(['every 6 hours custom at :15']);
+  const [inUtc] =
+    job === undefined
+      ? []
+      : shiftToZone(job.every, 'Asia/Kolkata', 'UTC', new Date('2026-11-22T00:00:00Z')).times;
+  expect(inUtc && cronTime(inUtc)).toBe('45 0,6,12,18 * * *');
+});
+
+it.each([
+  ['every monday custom at 03:00', '0 3 * * 1'],
+  ['Every Monday at 03:00 custom keep 30 days', '0 3 * * 1'],
+  ['every monday, wednesday and friday status', '0 2 * * 1,3,5'],
+  ['every monday and tuesday and wednesday status at 5:05', '5 5 * * 1-3'],
+  ['weekdays custom at 22:00', '0 22 * * 1-5'],
+  ['every weekday custom', '0 2 * * 1-5'],
+  ['weekends sql at 23:59', '59 23 * * 0,6'],
+  ['cron 15 3 * * 1-5 custom', '15 3 * * 1-5'],
+  ['cron 15 3 * * MON-FRI run backup --format=sql', '15 3 * * 1-5'],
+  ['cron 0-30/10,45 */8 1,15 jan-mar * sql keep 9 days', '0,10,20,30,45 0,8,16 1,15 1-3 *'],
+  ['cron 5 4 1 * 0,7 status', '5 4 1 * 0'],
+  ['cron */15 * * * * custom', '0,15,30,45 * * * *'],
+  ['cron * * * * * status', '* * * * *'],
+])('"%s" is %s for cron', (sentence, fields) => {
+  const [job] = parsePlan([sentence]);
+  expect(job && cronTime(job.every)).toBe(fields);
+});
+
+it.each([
+  ['every mondy custom', 'did you mean "every monday"?'],
+  ['weekday on monday custom', 'names its days twice'],
+  ['weekdays custom at 25:00', 'not a time from 00:00'],
+  ['cron 15 3 * * custom', '"custom" is not a day of the week of a cron expression (0 to 7)'],
+  ['cron 15 3 *', 'five fields'],
+  ['cron 60 3 * * * custom', '"60" is not a minute of a cron expression (0 to 59)'],
+  ['cron 0 24 * * * custom', '"24" is not a hour'],
+  ['cron 0 3 0 * * custom', '"0" is not a day of the month'],
+  ['cron 0 3 * 13 * custom', '"13" is not a month'],
+  ['cron 0 3 * * 5-1 custom', '"5-1" is not a day of the week'],
+  ['cron 0 3 L * * custom', '"L" is not a day of the month'],
+  ['cron 5/10 3 * * * custom', '"5/10" is not a minute'],
+  ['cron */0 3 * * * custom', '"*/0" is not a minute'],
+  ['cron 0 3 30 2 * custom', 'this date never comes'],
+  ['cron 0 3 */2 * 1 custom', 'different meanings in different schedulers'],
+  ['cron 0 3 * * * custom at 04:00', 'contains its time'],
+  ['cron 0 3 * * *', 'no task'],
+])('refuses "%s": %s', (sentence, why) => {
+  expect(() => parsePlan([sentence])).toThrow(why);
+});
+
+it.each([
+  ['cron 15 3 * * 1-5 custom', 'every saturday sql at 03:15', false],
+  ['cron 15 3 * * 1-5 custom', 'every friday sql at 03:15', true],
+  ['cron 15 3 1 * * custom', 'monthly on 2 sql at 03:15', false],
+  ['cron 15 3 31 * * custom', 'cron 15 3 * 2,4,6,9,11 * sql', false],
+  ['cron 15 3 13 * 5 custom', 'every friday sql at 03:15', true],
+  ['cron */10 9-17 * * 1-5 custom', 'daily sql at 09:40', true],
+  ['cron */10 9-17 * * 1-5 custom', 'weekends sql at 09:40', false],
+])('%s and %s start together: %s', (one, other, expected) => {
+  const [a, b] = parsePlan([one, other]);
+  expect(a && b && startTogether(a.every, b.every)).toBe(expected);
+});
+
+it('leaves room between the days that are named and other jobs', () => {
+  expect(timesOf('daily custom', 'weekdays sql', 'every monday prune')).toEqual([
+    '*-*-* 02:00:00',
+    'Mon,Tue,Wed,Thu,Fri *-*-* 02:30:00',
+    'Mon *-*-* 03:00:00',
+  ]);
+});
+
+it('runs a cron expression with both kinds of days on either, as cron does', () => {
+  const [job] = parsePlan(['cron 30 6 13 * 5 custom']);
   expect(
     job &&
-      cronTime({
-        every: shiftToZone(job.every, 'Asia/Kolkata', 'UTC', new Date('2026-11-22T00:00:00Z')).every,
-      }),
-  ).toBe('45 0,6,12,18 * * *');
+      nextRuns(job.every, 'UTC', new Date('2026-11-07T00:00:00Z'), 3).map((run) =>
+        run.toISOString().slice(0, 16),
+      ),
+  ).toEqual(['2026-11-13T06:30', '2026-11-20T06:30', '2026-11-27T06:30']);
+  expect(job && calendars(job.every)).toEqual(['*-*-13 06:30:00', 'Fri *-*-* 06:30:00']);
+});
+
+it('runs a cron expression once in an hour that clocks skip or repeat', () => {
+  const [job] = parsePlan(['cron */30 1-3 * * * custom']);
+  const runs = (day: string): string[] =>
+    job === undefined
+      ? []
+      : runsBetween(
+          job.every,
+          'Europe/Berlin',
+          new Date(`${day}T00:00:00+01:00`),
+          new Date(`${day}T12:00:00Z`),
+        ).map((run) => run.toISOString().slice(11, 16));
+  expect(runs('2026-03-29')).toEqual(['00:00', '00:30', '01:00', '01:30']);
+  expect(runs('2026-10-25')).toEqual(['23:00', '23:30', '00:00', '00:30', '02:00', '02:30']);
 });

@@ -1,11 +1,11 @@
 /** The exact text of systemd units: nobody notices an error in one of them until a backup is missing. */
 import {expect, it} from 'vitest';
-import {calendar, systemdUnits} from '../../../../src/lib/services/schedule/systemd-units.js';
+import {calendars, systemdUnits} from '../../../../src/lib/services/schedule/systemd-units.js';
 
 const job = {
   name: 'weekly-sql',
   sentence: 'weekly sql on monday at 03:05, 100%',
-  every: {unit: 'week', weekday: 1, hour: 3, minute: 5},
+  times: [{unit: 'week', weekday: 1, hour: 3, minute: 5}],
   words: ['/usr/bin/node', '/opt/it "is"/$HOME/100%/run.js', 'backup', '--label=a b', '--quiet'],
 } as const;
 
@@ -53,5 +53,5 @@ it.each([
   [{unit: 'week', weekday: 6, hour: 3, minute: 0}, 'Sat *-*-* 03:00:00'],
   [{unit: 'month', day: 1, hour: 4, minute: 0}, '*-*-01 04:00:00'],
 ] as const)('%j is %s', (every, text) => {
-  expect(calendar(every)).toBe(text);
+  expect(calendars(every)).toEqual([text]);
 });
