@@ -219,23 +219,29 @@ export function foreignNote(foreign: readonly string[]): string[] {
 
 /**
  * Requires that a dump is stored in the folder of its metadata: links must not lead out of the folder.
+ * @param isOwn whether it must belong to the running user too
  * @throws BACKUP_INCOMPLETE when it is missing, METADATA_INVALID when it is a link to another folder or neither file nor folder, FOREIGN_FILE
  */
-export async function requireOwnDump(path: string): Promise<void> {
-  let real: string;
+export async function requireOwnDump(path: string, isOwn: boolean): Promise<void> {
+  let real = path;
   let status: Stats;
   try {
-    status = await stat(path);
-    real = await realpath(path);
+    status = await lstat(path);
+    if (status.isSymbolicLink()) {
+      status = await stat(path);
+      real = await realpath(path);
+    }
   } catch (error) {
     throw new AppError('BACKUP_INCOMPLETE', `The dump ${path} is missing: ${messageOf(error)}.`, {
       cause: error,
     });
   }
-  if (dirname(real) !== (await realpath(dirname(path)))) {
+  if (real !== path && dirname(real) !== (await realpath(dirname(path)))) {
     throw new AppError('METADATA_INVALID', `The dump ${path} is a link that leads out of its folder.`);
   }
   // Opening a pipe could block for ever.
   if (!status.isFile() && !status.isDirectory())
     throw new AppError('METADATA_INVALID', `The dump ${path} is neither a file nor a folder.`);
+  const reason = isOwn ? await reasonOf(real, status, status.isDirectory() ? 'folder' : 'file') : undefined;
+  if (reason !== undefined) throw foreignFile(real, reason);
 }

@@ -4,7 +4,7 @@ import {z} from 'zod';
 import {AppError, messageOf} from '../base/errors.js';
 import {backupFormats} from '../base/formats.js';
 import {isWithoutRows} from '../base/left-out-rows.js';
-import {openRegularFile} from '../base/own-file.js';
+import {openOwnFile, openRegularFile} from '../base/own-file.js';
 import {dataCheckSchema} from '../run/data-checks.js';
 import {
   type BackupContent,
@@ -209,11 +209,12 @@ export const longestMetadata = 256 * 2 ** 20;
 /**
  * The content of a metadata file, which must be a regular file: a link could reveal the content of another file in error messages, a pipe
  * would never end.
- * @throws METADATA_INVALID
+ * @param isOwn whether it must belong to the running user
+ * @throws METADATA_INVALID, FOREIGN_FILE
  */
-export async function readMetadata(path: string): Promise<unknown> {
+export async function readMetadata(path: string, isOwn = false): Promise<unknown> {
   try {
-    const file = await openRegularFile(path, false);
+    const file = await (isOwn ? openOwnFile(path) : openRegularFile(path, false));
     try {
       const {size} = await file.stat();
       if (size > longestMetadata) throw new Error(`it has ${size} bytes`);
@@ -222,6 +223,7 @@ export async function readMetadata(path: string): Promise<unknown> {
       await file.close();
     }
   } catch (error) {
+    if (isOwn && error instanceof AppError) throw error;
     throw cannotBeRead(path, error);
   }
 }

@@ -1,5 +1,5 @@
 /** Lists the backups of a folder from their metadata files. */
-import {readdir, realpath, stat} from 'node:fs/promises';
+import {readdir, stat} from 'node:fs/promises';
 import {dirname, join, resolve} from 'node:path';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 import {type BackupFormat, backupFormats, formats, withoutExtension} from '../base/formats.js';
@@ -7,7 +7,7 @@ import {metadataName, metadataSuffix} from './backup-name.js';
 import {chooseByBeginning, unknownBackup} from './choose-by-id.js';
 import {type BackupRecord, contentOf, readMetadata, recordIn, standingOfRecord} from './backup-record.js';
 import {isOldScriptMetadata, readOldScriptBackup} from './old-script-metadata.js';
-import {foreignFile, requireOwnDump, requireTrustedFolder, whyForeign} from '../base/own-file.js';
+import {requireOwnDump, requireTrustedFolder} from '../base/own-file.js';
 import type {BackupContent} from '../run/check-outcome.js';
 import {newestFirst, type RetentionCandidate} from './retention.js';
 import {exists, explainFileError} from '../base/safe-file.js';
@@ -66,7 +66,7 @@ export async function readCatalogue(folder: string, isOwn = true): Promise<Catal
     paths.map((name) => join(folder, name)),
     readsAtOnce,
     (path) => path,
-    isOwn ? readOwnBackup : readBackup,
+    (path) => readBackup(path, isOwn),
   );
 }
 
@@ -105,26 +105,16 @@ export async function readMetadataFiles<T, B extends Backup>(
 
 /**
  * The backup described by a metadata file.
- * @throws METADATA_INVALID, BACKUP_INCOMPLETE if the dump next to it is missing or is a link that leads elsewhere
+ * @param isOwn whether its files must belong to the running user
+ * @throws METADATA_INVALID, BACKUP_INCOMPLETE if the dump next to it is missing or is a link that leads elsewhere, FOREIGN_FILE
  */
-export async function readBackup(metadataPath: string): Promise<Backup> {
-  const data = await readMetadata(metadataPath);
-  if (isOldScriptMetadata(data)) return readOldScriptBackup(metadataPath, data);
+export async function readBackup(metadataPath: string, isOwn = false): Promise<Backup> {
+  const data = await readMetadata(metadataPath, isOwn);
+  if (isOldScriptMetadata(data)) return readOldScriptBackup(metadataPath, data, isOwn);
   const record = recordIn(metadataPath, data);
   const path = join(dirname(metadataPath), record.backupPath);
-  await requireOwnDump(path);
+  await requireOwnDump(path, isOwn);
   return recordedBackup(record, {path, metadataPath});
-}
-
-/** The same, for files of the running user only. @throws also FOREIGN_FILE */
-async function readOwnBackup(metadataPath: string): Promise<Backup> {
-  const foreign = await whyForeign(metadataPath, 'file');
-  if (foreign !== undefined) throw foreignFile(metadataPath, foreign);
-  const backup = await readBackup(metadataPath);
-  const path = await realpath(backup.path); // a link within the folder is allowed
-  const reason = await whyForeign(path, (await stat(path)).isDirectory() ? 'folder' : 'file');
-  if (reason !== undefined) throw foreignFile(path, reason);
-  return backup;
 }
 
 /** The backup of a record, with the paths where it was found. */
@@ -386,7 +376,7 @@ export async function findByName(folder: string, name: string, cwd: string): Pro
       continue; // not this name
     }
     // A path names the file itself, which any user may own; an id names only backups of this program.
-    return /[\\/]/.test(name) ? readBackup(candidate) : readOwnBackup(candidate);
+    return readBackup(candidate, !/[\\/]/.test(name));
   }
   const {backups} = await readCatalogue(folder);
   const isPath = /[\\/]/.test(name) || (await isDump(resolve(cwd, name)));

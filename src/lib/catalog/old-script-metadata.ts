@@ -46,9 +46,14 @@ export function isOldScriptMetadata(data: unknown): boolean {
 
 /**
  * @param data the content of the metadata file
- * @throws METADATA_INVALID, BACKUP_INCOMPLETE if the dump next to it is missing
+ * @param isOwn whether the dump must belong to the running user
+ * @throws METADATA_INVALID, BACKUP_INCOMPLETE if the dump next to it is missing, FOREIGN_FILE
  */
-export async function readOldScriptBackup(metadataPath: string, data: unknown): Promise<OldScriptBackup> {
+export async function readOldScriptBackup(
+  metadataPath: string,
+  data: unknown,
+  isOwn: boolean,
+): Promise<OldScriptBackup> {
   const parsed = oldMetadata.safeParse(data);
   if (!parsed.success) {
     throw new AppError('METADATA_INVALID', `Cannot read backup metadata ${metadataPath} of the old scripts.`);
@@ -63,7 +68,7 @@ export async function readOldScriptBackup(metadataPath: string, data: unknown): 
     } catch {
       continue; // under the other name, or missing
     }
-    await requireOwnDump(path);
+    await requireOwnDump(path, isOwn);
     const created = new Date(parsed.data.timestamp);
     const {includeSchema, includeData, includeTables} = parsed.data.config;
     return {
