@@ -203,6 +203,7 @@ export const killedAtPiece = (piece: number): Fault => ({
   at: 'as it talks to its server',
   name: 'SIGKILL',
   ending: 'killed',
+  mayComeFirst: piece === 1, // the start is recorded beside the first connection
   begin: async (host) => {
     const proxy = await startProxy(host.server, {piece}, 'hold');
     return {
