@@ -1,20 +1,53 @@
 /** Plans the masks of a restored database: one UPDATE for each table, refused beforehand where a mask does not fit its column. */
+import {AppError, type ErrorCode} from '../base/errors.js';
+import {qualifiedName} from '../base/qualified-name.js';
 import type {Session} from '../postgres/client.js';
-import type {NamedTable} from '../postgres/quote.js';
-import type {MaskRules} from './mask-rules.js';
+import {parseOnlyRow, pgCount} from '../postgres/inspect/inspect-database.js';
+import {type NamedTable, quoteIdentifier, quoteQualified} from '../postgres/quote.js';
+import {makeUserView, type UserSql} from '../rows/model/user-view.js';
+import type {ColumnMask} from '../settings/mask-config.js';
+import {columnName} from '../settings/column-name.js';
+import {z} from 'zod';
+import type {ColumnRule, MaskRules} from './mask-rules.js';
+import {keyTable, maskSql} from './mask-sql.js';
+import {type Column, type Link, readLinks, readTables, type Table} from './read-tables.js';
 
 export interface MaskPlan {
   /** Tables with masks, in the order of their names. */
   readonly tables: readonly MaskedTable[];
   /** Tables that lose all rows, by one TRUNCATE. */
   readonly emptied: readonly NamedTable[];
+  /** Columns that a rule keeps as they are. */
+  readonly kept: readonly {readonly column: string; readonly reason: string}[];
+  /** Whether a masked column is part of a foreign key, whose triggers must be off. */
+  readonly changesKeys: boolean;
+  /** Everything in the database, for the scans of the check. */
+  readonly all: readonly Table[];
+  readonly links: readonly Link[];
 }
 
 export interface MaskedTable extends NamedTable {
   readonly oid: string;
-  readonly columns: readonly {readonly name: string; readonly mask: string}[];
+  readonly columns: readonly MaskedColumn[];
   /** The UPDATE; it reads the key from a temporary table of the session. */
   readonly sql: string;
+}
+
+export interface MaskedColumn {
+  readonly name: string;
+  readonly mask: ColumnMask;
+  readonly column: Column;
+}
+
+/** How a statement names a table without the rows of tables that inherit from it. */
+export function fromTable(table: NamedTable & {readonly hasParts: boolean}): string {
+  return `${table.hasParts ? '' : 'ONLY '}${quoteQualified(table.schema, table.name)}`;
+}
+
+interface Chosen {
+  readonly table: Table;
+  readonly column: Column;
+  readonly rule: ColumnRule;
 }
 
 /**
@@ -22,6 +55,244 @@ export interface MaskedTable extends NamedTable {
  * @param session in the restored database, outside a transaction
  * @throws TABLE_NOT_FOUND, COLUMN_NOT_FOUND, GENERATED_COLUMN, MASK_REFUSED, EXPRESSION_REFUSED
  */
-export async function planMasks(_session: Session, _rules: MaskRules): Promise<MaskPlan> {
-  return Promise.resolve({tables: [], emptied: []});
+export async function planMasks(session: Session, rules: MaskRules): Promise<MaskPlan> {
+  const all = await readTables(session);
+  const links = await readLinks(session);
+  const tables = new Map(all.map((table) => [qualifiedName(table), table]));
+  const chosen = rules.columns.flatMap((rule) => choose(rule, tables));
+  const masked = chosen.filter(({rule}) => rule.mask.mask !== 'keep');
+  for (const each of masked) await refuseExpression(session, each);
+  const changesKeys = refuseLinks(masked, links, all);
+  const emptied = chooseEmptied(rules, tables, links, all);
+  const isEmptied = new Set(emptied.map(qualifiedName));
+  return {
+    tables: all.flatMap((table) => {
+      const own = masked.filter((each) => each.table === table);
+      return own.length === 0 || isEmptied.has(qualifiedName(table)) ? [] : [maskedTable(table, own)];
+    }),
+    emptied,
+    kept: chosen.flatMap(({table, column, rule: {mask}}) =>
+      mask.mask === 'keep' ? [{column: labelOf(table, column), reason: mask.reason}] : [],
+    ),
+    changesKeys,
+    all,
+    links,
+  };
+}
+
+function maskedTable(table: Table, own: readonly Chosen[]): MaskedTable {
+  const columns = own.map(({column, rule: {mask}}) => ({name: column.name, mask, column}));
+  const sets = own.map((each) => `${quoteIdentifier(each.column.name)} = ${expressionOf(each)}`);
+  return {
+    schema: table.schema,
+    name: table.name,
+    oid: table.oid,
+    columns,
+    sql: `UPDATE ${fromTable(table)} AS ${quoteIdentifier(table.name)} SET ${sets.join(', ')} FROM ${keyTable}`,
+  };
+}
+
+const labelOf = (table: NamedTable, column: {readonly name: string}): string =>
+  columnName(table.schema, table.name, column.name);
+
+/** @throws MASK_REFUSED */
+function expressionOf({table, column, rule}: Chosen): string {
+  const columnSql = `${quoteIdentifier(table.name)}.${quoteIdentifier(column.name)}`;
+  const made = maskSql(rule.mask, column, table, columnSql);
+  if (typeof made === 'string') return made;
+  throw refused(labelOf(table, column), rule.mask.mask, made.why, made.hint);
+}
+
+function refused(of: string, mask: string, why: string, hint?: string): AppError {
+  return new AppError(
+    'MASK_REFUSED',
+    `The mask "${mask}" of ${of} does not fit: ${why}. Nothing was masked.`,
+    hint === undefined ? {} : {hint},
+  );
+}
+
+function missing(code: ErrorCode, of: string, what: string): AppError {
+  return new AppError(
+    code,
+    `The masks name ${of}, but the database has no such ${what}. Nothing was masked.`,
+    {
+      hint: 'Correct the name under "masks" in the config file, or remove the rule.',
+    },
+  );
+}
+
+/** The column of a rule; none for a built-in rule whose column does not exist. */
+function choose(rule: ColumnRule, tables: ReadonlyMap<string, Table>): Chosen[] {
+  const {isBuiltIn, mask} = rule;
+  const table = tables.get(qualifiedName(rule.table));
+  const of = labelOf(rule.table, {name: rule.column});
+  if (!table) {
+    if (isBuiltIn) return [];
+    throw missing('TABLE_NOT_FOUND', of, 'table');
+  }
+  const column = table.columns.find(({name}) => name === rule.column);
+  if (!column) {
+    if (isBuiltIn) return [];
+    throw missing('COLUMN_NOT_FOUND', of, 'column');
+  }
+  const chosen = {table, column, rule};
+  if (mask.mask === 'keep') return [chosen];
+  if (table.kind === 'partition')
+    throw refused(
+      of,
+      mask.mask,
+      'the table is a partition',
+      `Name the column of ${qualifiedName(table.top)}.`,
+    );
+  if (table.kind !== 'table')
+    throw refused(of, mask.mask, `it is a ${table.kind === 'view' ? 'materialized view, which is refreshed after its tables are masked' : 'foreign table'}`); // prettier-ignore
+  if (column.generated) {
+    if (isBuiltIn) return [];
+    throw new AppError(
+      'GENERATED_COLUMN',
+      `The server computes ${of}, so it cannot be masked. Nothing was masked.`,
+      {
+        hint: 'Mask the columns that it is computed from.',
+      },
+    );
+  }
+  if (column.isAlwaysIdentity)
+    throw refused(of, mask.mask, 'the server gives the values of an identity column');
+  if (column.isPartitionKey) throw refused(of, mask.mask, 'the column decides the partition of a row');
+  if (table.rule !== null)
+    throw refused(of, mask.mask, `the rule "${table.rule}" of the table rewrites an UPDATE`);
+  expressionOf(chosen);
+  return [chosen];
+}
+
+/** Masks that give equal results for equal values. */
+const joinable = ['hash', 'email', 'name', 'phone', 'address'];
+
+/** @returns whether a foreign key has masked columns @throws MASK_REFUSED where its two sides would no longer match */
+function refuseLinks(masked: readonly Chosen[], links: readonly Link[], all: readonly Table[]): boolean {
+  const byOid = new Map(all.map((table) => [table.oid, table]));
+  const maskOf = (oid: string, name: string): Chosen | undefined => {
+    const top = byOid.get(oid)?.top;
+    return (
+      top &&
+      masked.find(({table, column}) => qualifiedName(table) === qualifiedName(top) && column.name === name)
+    );
+  };
+  const placeholder = (each: Chosen): string => {
+    const made = maskSql(each.rule.mask, {...each.column, isUnique: false}, each.table, 'v');
+    return typeof made === 'string' ? made : '';
+  };
+  let changes = false;
+  for (const link of links) {
+    for (const [index, name] of link.childColumns.entries()) {
+      const child = maskOf(link.child, name);
+      const parent = maskOf(link.parent, link.parentColumns[index] ?? '');
+      if (!child && !parent) continue;
+      changes = true;
+      if (child?.rule.mask.mask === 'null') continue;
+      const isSame =
+        child &&
+        parent &&
+        joinable.includes(child.rule.mask.mask) &&
+        placeholder(child) === placeholder(parent);
+      if (isSame) continue;
+      const one = child ?? parent;
+      if (!one) continue;
+      throw refused(
+        labelOf(one.table, one.column),
+        one.rule.mask.mask,
+        `the foreign key "${link.name}" needs the same values on both sides`,
+        `Give both columns of the key the same mask (${joinable.join(', ')}) and the same type.`,
+      );
+    }
+  }
+  return changes;
+}
+
+function chooseEmptied(
+  rules: MaskRules,
+  tables: ReadonlyMap<string, Table>,
+  links: readonly Link[],
+  all: readonly Table[],
+): NamedTable[] {
+  const chosen = rules.emptied.flatMap(({table: named, isBuiltIn}) => {
+    const table = tables.get(qualifiedName(named));
+    if (table && table.kind !== 'view' && table.kind !== 'foreign') return [table];
+    if (isBuiltIn) return [];
+    throw missing('TABLE_NOT_FOUND', qualifiedName(named), 'table');
+  });
+  const byOid = new Map(all.map((table) => [table.oid, table]));
+  const isChosen = (oid: string): boolean => {
+    const table = byOid.get(oid);
+    return chosen.some(
+      (each) => table && [table.top, table].some((other) => qualifiedName(other) === qualifiedName(each)),
+    );
+  };
+  const bad = links.find((link) => isChosen(link.parent) && !isChosen(link.child));
+  if (bad) {
+    const [parent, child] = [bad.parent, bad.child].map((oid) => {
+      const table = byOid.get(oid);
+      return table ? qualifiedName(table) : oid;
+    });
+    throw new AppError(
+      'MASK_REFUSED',
+      `${String(parent)} cannot lose its rows, because ${String(child)} refers to it by the foreign key "${bad.name}". Nothing was masked.`,
+      {hint: `Add {"rows": "none"} for ${String(child)} too, or mask the columns of ${String(parent)}.`},
+    );
+  }
+  return chosen.map(({schema, name}) => ({schema, name}));
+}
+
+const view = 'pg_temp.destino_mask_view';
+
+/** @throws MASK_REFUSED, EXPRESSION_REFUSED */
+async function refuseExpression(session: Session, {table, column, rule}: Chosen): Promise<void> {
+  const {mask} = rule;
+  if (mask.mask !== 'sql') return;
+  const of = labelOf(table, column);
+  const alias = quoteIdentifier(table.name);
+  await session.query('BEGIN');
+  try {
+    const text = `CREATE TEMPORARY VIEW destino_mask_view AS SELECT ${expressionOf({table, column, rule})} AS destino_value FROM ${fromTable(table)} AS ${alias}`;
+    await makeUserView(session, view, text, expressionOfMask(of));
+    const {columns} = parseOnlyRow(
+      z.object({columns: pgCount}),
+      await session.query(
+        `SELECT count(*) AS columns FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::pg_catalog.regclass AND a.attnum > 0`,
+        [view],
+      ),
+    );
+    // In an UPDATE, a second expression would set another column.
+    if (columns !== 1) throw expressionOfMask(of).more();
+  } finally {
+    await session.query('ROLLBACK');
+  }
+}
+
+function expressionOfMask(of: string): UserSql {
+  return {
+    kind: 'values',
+    invalid: (why) =>
+      new AppError(
+        'MASK_REFUSED',
+        `The server cannot read the expression for ${of}: ${why}. Nothing was masked.`,
+        {
+          hint: 'Columns are named as in the table. Functions, operators and types outside pg_catalog take their schema.',
+        },
+      ),
+    refused: (why, _hint, isVolatile) =>
+      new AppError('EXPRESSION_REFUSED', `The expression for ${of} ${why}. Nothing was masked.`, {
+        hint: isVolatile
+          ? 'Built-in functions that are stable or immutable are allowed.'
+          : 'Use built-in functions.',
+      }),
+    more: () =>
+      new AppError(
+        'EXPRESSION_REFUSED',
+        `The expression for ${of} is more than an expression over one row. Nothing was masked.`,
+        {
+          hint: 'Leave out subqueries and casts to domains.',
+        },
+      ),
+  };
 }

@@ -1,0 +1,307 @@
+/** The SQL of the masks: what the server computes from a value and the key. */
+import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
+import type {JsonMask, ColumnMask, SimpleMask} from '../settings/mask-config.js';
+import {anyElement, type JsonStep, jsonSteps} from './json-path.js';
+import type {Column, Table} from './read-tables.js';
+
+/** The temporary table with the key, and its name in an UPDATE; no column of a user's table is called like these. */
+export const keyTable = 'pg_temp.destino_mask_key';
+const key = 'destino_mask_key';
+
+/** Why a mask does not fit its column, and what to do. */
+export interface Misfit {
+  readonly why: string;
+  readonly hint?: string;
+}
+
+/** The domain of masked e-mail addresses; nothing can be sent there (RFC 2606). */
+export const maskedDomain = 'masked.invalid';
+
+/** HMAC-SHA-256 (RFC 2104) of a text with the key. */
+function hmac(kind: string, text: string): string {
+  const message = `convert_to(${quoteLiteral(`${kind}:`)} || ${text}, getdatabaseencoding())`;
+  return `sha256(${key}.outer_pad || sha256(${key}.inner_pad || ${message}))`;
+}
+
+const hex = '0123456789abcdef';
+const letters = 'abcdefghijklmnop';
+const nameLetters = 'bdfgklmnprstaeio';
+/** Without vowels, so that hardly any word is the same as another value's mask. */
+const textLetters = 'bcdfghjklmnpqrst';
+
+/** `count` letters, 4 bits each. */
+const lettersOf = (hash: string, count: number, alphabet: string): string =>
+  `translate(encode(substr(${hash}, 1, ${Math.ceil(count / 2)}), 'hex'), '${hex}', '${alphabet}')`;
+
+/** A whole number from 0 on with 56 bits. */
+const numberOf = (hash: string, from = 1): string =>
+  `('x' || encode(substr(${hash}, ${from}, 7), 'hex'))::bit(56)::bigint`;
+
+const digitsOf = (hash: string, count: number): string =>
+  `lpad((${numberOf(hash)} % ${10 ** count})::text, ${count}, '0')`;
+
+type TextMask = Exclude<SimpleMask, 'null'>;
+
+/** Characters that a mask needs, and that it takes where it may. */
+const widths: Readonly<Record<TextMask, readonly [least: number, most: number]>> = {
+  hash: [8, 32],
+  email: [8 + maskedDomain.length + 1, 20 + maskedDomain.length + 1],
+  name: [6, 12],
+  phone: [12, 16],
+  address: [20, 20],
+  text: [1, Number.MAX_SAFE_INTEGER],
+};
+/** Characters below which masks of different values may be the same. */
+const uniqueWidths: Readonly<Record<TextMask, number>> = {
+  hash: 14,
+  email: 14 + maskedDomain.length + 1,
+  name: 12,
+  phone: 16,
+  address: Infinity,
+  text: Infinity,
+};
+
+/** @returns the masked text of `value`, an SQL expression of type text that is not NULL */
+function maskText(mask: TextMask, value: string, limit: number): string {
+  const width = Math.min(limit, widths[mask][1]);
+  switch (mask) {
+    case 'hash':
+      return `left(encode(${hmac('hash', value)}, 'hex'), ${width})`;
+    case 'email': {
+      const count = (width - maskedDomain.length - 1) & ~1;
+      const word = lettersOf(hmac('email', `lower(${value})`), count, letters);
+      // Spellings of one address differ only in capitals, and so do their masks.
+      const spelt = `(SELECT string_agg(CASE WHEN get_bit(m.h, i) = 1 THEN upper(substr(m.w, i, 1)) ELSE substr(m.w, i, 1) END, '' ORDER BY i)
+        FROM (SELECT ${hmac('spelling', value)} AS h, ${word} AS w) m, generate_series(1, ${count}) i)`;
+      return `(CASE WHEN ${value} = lower(${value}) THEN ${word} ELSE ${spelt} END || '@${maskedDomain}')`;
+    }
+    case 'name':
+      return `left(initcap(${lettersOf(hmac('name', value), width, nameLetters)}), ${width})`;
+    case 'phone':
+      return `('+999' || ${digitsOf(hmac('phone', value), width - 4)})`;
+    case 'address':
+      return `(SELECT initcap(${lettersOf('m.h', 8, nameLetters)}) || ' Street ' || (1 + get_byte(m.h, 12))::text FROM (SELECT ${hmac('address', value)} AS h) m)`;
+    case 'text':
+      return sameLength(value);
+  }
+}
+
+/** Letters, or digits where the value has no letters; as long as the value. */
+function sameLength(value: string): string {
+  const filled = (stream: string, width: number, length = 'm.n'): string =>
+    `left(repeat(${stream}, m.n / ${width} + 1), ${length})`;
+  const words = filled(
+    `translate(encode(m.h, 'hex'), '${hex}', '${textLetters.replace('h', ' ')}')`,
+    64,
+    'm.n - 2',
+  );
+  const word = filled(`translate(encode(m.h, 'hex'), '${hex}', '${textLetters}')`, 64);
+  const digits = filled(digitsOf('m.h', 15), 15);
+  const [from, to] = [
+    `0123456789${textLetters}`,
+    `1234567890${textLetters.slice(1)}${textLetters.charAt(0)}`,
+  ];
+  const made = `CASE WHEN m.v ~ '^[0-9 .,+()/-]*$' THEN ${digits}
+      WHEN m.n > 2 AND strpos(m.v, ' ') > 0 THEN 'x' || ${words} || 'x' ELSE ${word} END`;
+  return `(SELECT CASE WHEN m.r = m.v THEN translate(m.r, '${from}', '${to}') ELSE m.r END
+    FROM (SELECT m.v, ${made} AS r FROM (SELECT ${value} AS v, char_length(${value}) AS n, ${hmac('text', value)} AS h OFFSET 0) m OFFSET 0) m)`;
+}
+
+const textTypes = ['text', 'varchar', 'bpchar', 'name', 'citext'];
+const integerLimits: Readonly<Record<string, string>> = {
+  int2: '32767',
+  int4: '2147483647',
+  int8: '9223372036854775807',
+};
+
+/** The value of a column as text, by the output function of its type: no cast of a user's is called. */
+export function textOfColumn(column: string): string {
+  return `concat(${column})`;
+}
+
+/**
+ * The expression that the column is set to.
+ * @param columnSql the column, quoted
+ * @throws nothing: a mask that does not fit is returned as `Misfit`
+ */
+export function maskSql(mask: ColumnMask, column: Column, table: Table, columnSql: string): string | Misfit {
+  const type = column.base;
+  if (mask.mask === 'keep') return columnSql;
+  if (mask.mask === 'null')
+    return column.notNull ? {why: 'the column is NOT NULL', hint: 'Use constant, hash or text.'} : 'NULL';
+  if (mask.mask === 'sql') return `((${mask.sql}\n)${column.isArray ? '' : `::${type}`})`;
+  if (mask.mask === 'constant') {
+    if (column.isUnique) return {why: 'the column is unique', hint: 'Use hash or email.'};
+    return `CASE WHEN ${columnSql} IS NOT NULL THEN ${quoteLiteral(String(mask.value))}::${column.isArray ? `${type}[]` : type} END`;
+  }
+  if (!column.isKnown || column.isEnum)
+    return {
+      why: `values of the type ${column.declared} cannot be computed`,
+      hint: 'Use null, constant or sql.',
+    };
+  switch (mask.mask) {
+    case 'json':
+      return jsonMask(mask, column, columnSql);
+    case 'date':
+      return dateMask(mask.days ?? 30, column, table, columnSql);
+    case 'number':
+      return numberMask(mask.percent ?? 10, column, table, columnSql);
+    default:
+      return valueMask(mask.mask, column, columnSql);
+  }
+}
+
+function valueMask(mask: TextMask, column: Column, columnSql: string): string | Misfit {
+  const ofElement = (value: string): string | Misfit => elementMask(mask, column, value);
+  if (!column.isArray) return ofElement(columnSql);
+  const element = ofElement('e.v');
+  if (typeof element !== 'string') return element;
+  return `CASE WHEN cardinality(${columnSql}) > 0 THEN (SELECT array_agg(${element} ORDER BY e.n) FROM unnest(${columnSql}) WITH ORDINALITY e(v, n)) ELSE ${columnSql} END`;
+}
+
+function elementMask(mask: TextMask, column: Column, value: string): string | Misfit {
+  const {baseName, base} = column;
+  const text = textOfColumn(value);
+  const notNull = (made: string): string => `CASE WHEN ${value} IS NOT NULL THEN ${made} END`;
+  const whole = hmac(mask, text);
+  if (textTypes.includes(baseName)) {
+    const limit = baseName === 'name' ? 63 : (column.length ?? Number.MAX_SAFE_INTEGER);
+    const least = widths[mask][0];
+    if (limit < least)
+      return {why: `the mask needs ${least} characters and the column takes ${limit}`, hint: 'Use text.'};
+    if (column.isUnique && limit < uniqueWidths[mask])
+      return {
+        why: 'masked values of a unique column could be the same',
+        hint: 'Use hash or email, and a longer column.',
+      };
+    if (column.isUnique && uniqueWidths[mask] === Infinity)
+      return {why: 'masked values of a unique column could be the same', hint: 'Use hash or email.'};
+    // Trailing blanks of char(n) are not part of the value.
+    const trimmed = baseName === 'bpchar' ? `rtrim(${text})` : text;
+    // An empty text stays, and so does NULL, whose text is empty.
+    return `CASE WHEN ${trimmed} = '' THEN ${value} ELSE ${maskText(mask, trimmed, limit)}::${base} END`;
+  }
+  if (mask === 'hash' && baseName === 'uuid') return notNull(`encode(substr(${whole}, 1, 16), 'hex')::uuid`);
+  if (mask === 'hash' && baseName === 'bytea') return notNull(whole);
+  if (mask === 'hash' && baseName === 'int8')
+    return notNull(`(('x' || encode(substr(${whole}, 1, 8), 'hex'))::bit(64)::bigint & 9223372036854775807)`);
+  if (mask === 'hash' && (baseName === 'inet' || baseName === 'cidr')) {
+    // Groups of four digits, in the range of addresses for documentation (RFC 3849).
+    const groups = `regexp_replace(encode(substr(${whole}, 1, 12), 'hex'), '(....)(?=.)', '\\1:', 'g')`;
+    return notNull(`('2001:db8:' || ${groups})::${base}`);
+  }
+  if (mask === 'phone' && baseName === 'int8' && !column.isUnique)
+    return notNull(`(999000000000000 + ${numberOf(hmac('phone', text))} % 1000000000000)`);
+  return {why: `the mask does not fit the type ${column.declared}`, hint: fitting(column)};
+}
+
+function fitting({baseName}: Column): string {
+  if (['date', 'timestamp', 'timestamptz'].includes(baseName)) return 'Use date, null, constant or sql.';
+  if (baseName in integerLimits || ['numeric', 'float4', 'float8'].includes(baseName))
+    return 'Use number, null, constant or sql.';
+  if (['json', 'jsonb'].includes(baseName)) return 'Use json, null, constant or sql.';
+  return 'Use null, constant or sql.';
+}
+
+/** The primary key as one text, or the value itself. */
+function rowText(table: Table, columnSql: string): string {
+  const columns = table.key.map((name) => quoteIdentifier(table.name) + '.' + quoteIdentifier(name));
+  return columns.length === 0 ? textOfColumn(columnSql) : `concat_ws('|', ${columns.join(', ')})`;
+}
+
+/** All dates of a row move together. */
+function dateMask(days: number, column: Column, table: Table, columnSql: string): string | Misfit {
+  const {baseName, isArray} = column;
+  if (isArray || !['date', 'timestamp', 'timestamptz'].includes(baseName))
+    return {why: `the mask does not fit the type ${column.declared}`, hint: 'Use null, constant or sql.'};
+  if (column.isUnique) return {why: 'masked values of a unique column could be the same', hint: 'Use sql.'};
+  const hash = hmac(`date:${table.schema}.${table.name}`, rowText(table, columnSql));
+  const shift = `((1 + ${numberOf('m.h')} % ${days}) * (1 - 2 * get_bit(m.h, 100)))::int`;
+  const moved =
+    baseName === 'date'
+      ? `${columnSql} + ${shift}`
+      : `${columnSql} + make_interval(days => ${shift}, secs => get_byte(m.h, 20) * 256 + get_byte(m.h, 21))`;
+  return `CASE WHEN isfinite(${columnSql}) THEN (SELECT ${moved} FROM (SELECT ${hash} AS h OFFSET 0) m) ELSE ${columnSql} END`;
+}
+
+/** Never the value itself; zero is only left. */
+function numberMask(percent: number, column: Column, table: Table, columnSql: string): string | Misfit {
+  const {baseName, isArray, base} = column;
+  const isInteger = baseName in integerLimits;
+  if (isArray || !(isInteger || ['numeric', 'float4', 'float8'].includes(baseName)))
+    return {why: `the mask does not fit the type ${column.declared}`, hint: 'Use null, constant or sql.'};
+  if (column.isUnique)
+    return {why: 'masked values of a unique column could be the same', hint: 'Use hash, or sql.'};
+  const hash = hmac(`number:${table.schema}.${table.name}.${column.name}`, rowText(table, columnSql));
+  const share = `((1 + ${numberOf('m.h')} % 10000) * ${percent} / 1000000.0)`;
+  const special = `${textOfColumn(columnSql)} IN ('NaN', 'Infinity', '-Infinity')`;
+  const scale = isInteger ? '0' : (column.decimals?.toString() ?? `coalesce(scale(m.x), 0)`);
+  const most = isInteger
+    ? (integerLimits[baseName] ?? '0')
+    : column.length === null
+      ? 'NULL::numeric'
+      : `(10::numeric ^ ${column.length - (column.decimals ?? 0)} - 10::numeric ^ (-${column.decimals ?? 0}))`;
+  const unit = `(10::numeric ^ (-(${scale})))`;
+  const made = `(SELECT CASE WHEN get_bit(m.h, 100) = 1 AND abs(m.x) > m.d OR abs(m.x) + m.d > ${most} THEN m.x - sign(m.x) * m.d
+      ELSE m.x + CASE WHEN m.x < 0 THEN -m.d ELSE m.d END END::${base}
+    FROM (SELECT m.h, m.x, greatest(${unit}, round(abs(m.x) * ${share}, ${scale})) AS d
+      FROM (SELECT ${hash} AS h, ${columnSql}::numeric AS x OFFSET 0) m OFFSET 0) m)`;
+  return `CASE WHEN ${columnSql} IS NULL OR ${special} THEN ${columnSql} ELSE ${made} END`;
+}
+
+function jsonMask(
+  {paths, rest}: Extract<ColumnMask, {mask: 'json'}>,
+  column: Column,
+  columnSql: string,
+): string | Misfit {
+  const {baseName, isArray, base} = column;
+  if (isArray || !['json', 'jsonb'].includes(baseName))
+    return {why: `the mask does not fit the type ${column.declared}`, hint: fitting(column)};
+  const value = `${columnSql}::jsonb`;
+  const entries = Object.entries(paths).map(([path, mask]) => [jsonSteps(path), mask] as const);
+  if (rest === 'remove') {
+    const members = entries.map(
+      ([[step], mask]) =>
+        `SELECT ${quoteLiteral(String(step))}::text AS k, ${jsonLeaf(mask, `((${value}) -> ${quoteLiteral(String(step))})`)} AS x`,
+    );
+    return `CASE WHEN ${columnSql} IS NULL THEN NULL WHEN jsonb_typeof(${value}) = 'object' THEN
+      (SELECT coalesce(jsonb_object_agg(m.k, m.x), '{}'::jsonb)::${base} FROM (${members.join(' UNION ALL ')}) m WHERE m.x IS NOT NULL)
+      ELSE '{}'::${base} END`;
+  }
+  const masked = entries
+    .filter(([, mask]) => mask !== 'keep')
+    .reduce((made, [steps, mask], index) => jsonStep(made, steps, mask, `j${index}`), value);
+  return `(${masked})::${base}`;
+}
+
+/** `value` with the masked values at the path; a path that does not exist is ignored. */
+function jsonStep(value: string, steps: readonly JsonStep[], mask: JsonMask, name: string): string {
+  const wild = steps.findIndex((step) => typeof step === 'symbol');
+  const plain = (wild === -1 ? steps : steps.slice(0, wild)).map(String);
+  const path = `${quoteLiteral(textArray(plain))}::text[]`;
+  const at = plain.length === 0 ? `${name}.v` : `(${name}.v #> ${path})`;
+  const set = (made: string): string =>
+    plain.length === 0 ? made : `jsonb_set(${name}.v, ${path}, ${made}, false)`;
+  let made: string;
+  if (wild === -1) made = `CASE WHEN ${at} IS NULL THEN ${name}.v ELSE ${set(jsonLeaf(mask, at))} END`;
+  else {
+    const below = jsonStep(`${name}e.v`, steps.slice(wild + 1), mask, `${name}b`);
+    const inner = wild === steps.length - 1 ? jsonLeaf(mask, `${name}e.v`) : below;
+    made =
+      steps[wild] === anyElement
+        ? `CASE WHEN jsonb_typeof(${at}) = 'array' THEN ${set(`(SELECT coalesce(jsonb_agg(${inner} ORDER BY ${name}e.n), '[]'::jsonb) FROM jsonb_array_elements(${at}) WITH ORDINALITY ${name}e(v, n))`)} ELSE ${name}.v END`
+        : `CASE WHEN jsonb_typeof(${at}) = 'object' THEN ${set(`(SELECT coalesce(jsonb_object_agg(${name}e.k, ${inner}), '{}'::jsonb) FROM jsonb_each(${at}) ${name}e(k, v))`)} ELSE ${name}.v END`;
+  }
+  return `(SELECT ${made} FROM (SELECT ${value} AS v OFFSET 0) ${name})`;
+}
+
+/** The masked JSON value; SQL's NULL stays, and so does JSON's null. */
+function jsonLeaf(mask: JsonMask, value: string): string {
+  if (mask === 'keep') return value;
+  if (mask === 'null') return `CASE WHEN ${value} IS NOT NULL THEN 'null'::jsonb END`;
+  const text = `(${value} #>> '{}')`;
+  return `CASE WHEN ${value} IS NULL THEN NULL WHEN ${text} IS NULL OR ${text} = '' THEN ${value} ELSE to_jsonb(${maskText(mask, text, Number.MAX_SAFE_INTEGER)}) END`;
+}
+
+const textArray = (items: readonly string[]): string =>
+  `{${items.map((item) => `"${item.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;

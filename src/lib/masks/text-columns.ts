@@ -1,0 +1,45 @@
+/** Which columns can contain free text, and how their text is searched for e-mail addresses. */
+import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
+import {maskedDomain} from './mask-sql.js';
+import type {Column} from './read-tables.js';
+
+const withoutText =
+  /^(?:bool|int[248]|numeric|float[48]|money|oid|date|timestamp|timestamptz|time|timetz|interval|uuid|bytea|bit|varbit|inet|cidr|macaddr8?|point|line|lseg|box|path|polygon|circle|pg_lsn|tsquery|xid8?|tid|"?char"?|.*range)$/;
+
+/** The shortest address: a@b.co. */
+const shortestAddress = 6;
+
+export function canContainText({baseName, isKnown, isEnum, length}: Column): boolean {
+  return !isEnum && !(isKnown && withoutText.test(baseName)) && !(length !== null && length < shortestAddress && baseName !== 'numeric'); // prettier-ignore
+}
+
+/** Types whose text has escapes such as \n, which would become a part of an address. */
+const isJson = ({baseName}: Column): boolean => baseName === 'json' || baseName === 'jsonb';
+
+/**
+ * SQL: the text of the columns, one after the other, as the output functions of their types print it.
+ * @param alias the table's, quoted
+ */
+export function joinedText(columns: readonly Column[], alias: string): string {
+  const parts = columns.map((column) => {
+    const name = `${alias}.${quoteIdentifier(column.name)}`;
+    if (!isJson(column)) return name;
+    return String.raw`replace(replace(replace(concat(${name}), '\n', ' '), '\t', ' '), '\r', ' ')`;
+  });
+  return `concat_ws(E'\\n', ${parts.join(', ')})`;
+}
+
+const addressCharacter = String.raw`[^\s@<>"(),;:'\\\[\]{}|=/?&#!*${'`'}]`;
+const addressPattern = quoteLiteral(`${addressCharacter}+@${addressCharacter}+`).trim();
+
+/**
+ * SQL: the addresses in the text of each row of `from`, as the column "address" of "found".
+ * @param from a query with the column "text"
+ */
+export function addressesIn(from: string): string {
+  return `(SELECT btrim(lower(m.match[1]), '.') AS address
+      FROM (SELECT replace(t.text, ${quoteLiteral(`@${maskedDomain}`)}, ' ') AS text FROM (${from} OFFSET 0) t
+             WHERE strpos(t.text, '@') > 0 OFFSET 0) t
+     CROSS JOIN LATERAL regexp_matches(t.text, ${addressPattern}, 'g') m(match)
+     WHERE strpos(t.text, '@') > 0) found`;
+}

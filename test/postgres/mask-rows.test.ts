@@ -1,0 +1,428 @@
+/** Masks in a restored database: values change, keys and joins stay, and the check finds each leak. */
+import {randomBytes} from 'node:crypto';
+import {afterEach, beforeEach, describe, expect, it} from 'vitest';
+import {applyMasks, type MaskedRows} from '../../src/lib/masks/apply-masks.js';
+import {maskRules} from '../../src/lib/masks/mask-rules.js';
+import {planMasks} from '../../src/lib/masks/plan-masks.js';
+import {type MaskProof, proveMasks, recordUnmasked} from '../../src/lib/masks/prove-masks.js';
+import {AppError} from '../../src/lib/base/errors.js';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {silentStep} from '../../src/lib/progress/progress.js';
+import type {MasksConfig} from '../../src/lib/settings/mask-config.js';
+import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+
+let database: TempDatabase;
+
+afterEach(() => database.drop());
+
+interface Masked {
+  readonly rows: readonly MaskedRows[];
+  readonly proof: MaskProof;
+}
+
+/** @param between statements that run before the check, as superuser */
+async function mask(config: MasksConfig, {key = randomBytes(32), between = ''} = {}): Promise<Masked> {
+  return withSession(database.connection, async (session) => {
+    const plan = await planMasks(session, maskRules(config));
+    const before = await recordUnmasked(session, plan, silentStep);
+    const rows = await applyMasks(session, plan, {key, step: silentStep});
+    if (between !== '') await database.run(between);
+    return {rows, proof: await proveMasks(session, plan, before, silentStep)};
+  });
+}
+
+async function refusalOf(config: MasksConfig): Promise<string> {
+  try {
+    await mask(config);
+    return 'masked';
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return `${error.code}: ${error.message}`;
+  }
+}
+
+const failures = ({checks}: MaskProof): string[] =>
+  checks.filter(({failed}) => failed > 0).map(({kind, of, failed}) => `${kind} of ${of}: ${failed}`);
+
+async function one(sql: string): Promise<string | null | undefined> {
+  const [row] = await database.query(sql);
+  return row && Object.values(row)[0];
+}
+
+const everyMask = `
+  CREATE EXTENSION IF NOT EXISTS citext;
+  CREATE DOMAIN mail AS varchar(80) CHECK (VALUE LIKE '%@%');
+  CREATE TYPE mood AS ENUM ('happy', 'sad');
+  CREATE TABLE person (id int PRIMARY KEY, email text NOT NULL UNIQUE, login citext UNIQUE, contact mail, name varchar(40), initials char(3),
+    phone text, street text, note text, zip varchar(5), born date, seen timestamptz, at timestamp, salary numeric(8, 2) CHECK (salary > 0), score float8,
+    age smallint, visits int, token uuid, secret bytea, ip inet, tags text[], extra jsonb, raw json, state mood, big bigint,
+    loud text, flag text, short text GENERATED ALWAYS AS (left(email, 5)) STORED);
+  INSERT INTO person SELECT n, 'Person' || n || '@shop.example', 'login' || n || '@x.example', 'c' || n || '@shop.example', 'Ana Maria ' || n, 'AM' || n % 10,
+    '+1 415 555 ' || lpad(n::text, 4, '0'), n || ' Main Street', 'Call ' || n || ' at person' || n || '@shop.example before noon', lpad(n::text, 5, '9'),
+    date '1980-01-01' + n, timestamptz '2026-01-01 10:00+00' + n * interval '1 hour', timestamp '2026-02-01' + n * interval '1 minute',
+    n * 10.25, n / 3.0, n % 90, n * 100, md5(n::text)::uuid, convert_to('secret' || n, 'UTF8'), ('10.0.' || n % 200 || '.7')::inet, ARRAY['tag of ' || n, NULL, ''],
+    jsonb_build_object('customer', jsonb_build_object('email', 'json' || n || '@shop.example', 'age', n), 'items', jsonb_build_array(jsonb_build_object('note', 'note of person ' || n, 'sku', 'A'))),
+    json_build_object('phone', '+44 20 7946 0' || n, 'kind', 'x'), CASE WHEN n % 2 = 0 THEN 'happy' ELSE 'sad' END::mood, 5000000000 + n,
+    'LOUD' || n, 'a' FROM generate_series(1, 200) n;
+  INSERT INTO person (id, email, note, born, seen, salary, tags, extra) VALUES (1001, '', '', 'infinity', '-infinity', NULL, '{}', '[]'),
+    (1002, 'MIXED@Shop.Example', 'b', NULL, NULL, 0.01, NULL, '{"customer": null}'), (1003, 'mixed@shop.example', '7', NULL, NULL, 999999.99, NULL, '{"customer": [1], "items": 7}');
+  CREATE TABLE purchase (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, buyer text REFERENCES person (email), total numeric);
+  INSERT INTO purchase (buyer, total) SELECT 'Person' || 1 + n % 200 || '@shop.example', n FROM generate_series(1, 500) n;
+  CREATE TABLE letter (id serial, sender text, body text, extra jsonb);
+  INSERT INTO letter (sender, body) SELECT lower('Person' || n || '@shop.example'), 'hello' FROM generate_series(1, 50) n;
+  CREATE TABLE log (at date NOT NULL, who text) PARTITION BY RANGE (at);
+  CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+  CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+  INSERT INTO log SELECT date '2026-01-01' + n, 'Person' || n || '@shop.example' FROM generate_series(1, 50) n;
+  CREATE MATERIALIZED VIEW senders AS SELECT sender, count(*) AS letters FROM letter GROUP BY 1;
+  CREATE TABLE fired (what text);
+  CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO fired VALUES (TG_TABLE_NAME); RETURN NEW; END $$;
+  CREATE TRIGGER fire BEFORE UPDATE ON person FOR EACH ROW EXECUTE FUNCTION fire();
+  ANALYZE`;
+
+const everyRule: MasksConfig = {
+  'public.person.email': {mask: 'email'},
+  'public.person.login': {mask: 'email'},
+  'public.person.contact': {mask: 'email'},
+  'public.person.name': {mask: 'name'},
+  'public.person.initials': {mask: 'text'},
+  'public.person.phone': {mask: 'phone'},
+  'public.person.street': {mask: 'address'},
+  'public.person.note': {mask: 'text'},
+  'public.person.zip': {mask: 'text'},
+  'public.person.born': {mask: 'date'},
+  'public.person.seen': {mask: 'date', days: 10},
+  'public.person.at': {mask: 'date'},
+  'public.person.salary': {mask: 'number'},
+  'public.person.score': {mask: 'number', percent: 50},
+  'public.person.age': {mask: 'number'},
+  'public.person.visits': {mask: 'number'},
+  'public.person.token': {mask: 'hash'},
+  'public.person.secret': {mask: 'hash'},
+  'public.person.ip': {mask: 'hash'},
+  'public.person.tags': {mask: 'text'},
+  'public.person.extra': {mask: 'json', paths: {'$.customer.email': 'email', '$.items[*].note': 'text'}},
+  'public.person.raw': {mask: 'json', paths: {'$.phone': 'phone'}, rest: 'remove'},
+  'public.person.state': {mask: 'constant', value: 'happy'},
+  'public.person.big': {mask: 'hash'},
+  'public.person.loud': {mask: 'sql', sql: "'row ' || person.id::text"},
+  'public.person.flag': {mask: 'null'},
+  'public.purchase.buyer': {mask: 'email'},
+  'public.letter.sender': {mask: 'email'},
+  'public.log.who': {mask: 'email'},
+};
+
+describe('every mask', () => {
+  beforeEach(async () => {
+    database = await createTempDatabase('template0');
+    await database.run(everyMask);
+  });
+
+  it('changes every value, and passes the check', async () => {
+    const joins = `SELECT (SELECT count(*) FROM person JOIN purchase ON buyer = email) || ' ' || (SELECT count(*) FROM person JOIN letter ON sender = lower(email))
+      || ' ' || (SELECT count(*) FROM person JOIN log ON who = email) || ' ' || (SELECT count(DISTINCT email) FROM person) || ' ' || (SELECT count(DISTINCT buyer) FROM purchase)`;
+    const joined = await one(joins);
+    const {rows, proof} = await mask(everyRule, {key: Buffer.from('the same key for every run')});
+    expect(failures(proof)).toEqual([]);
+    expect(proof.passed).toBe(true);
+    expect(rows).toContainEqual({table: 'public.person', rows: 203});
+    expect(await one(joins)).toBe(joined);
+    expect(await one('SELECT count(*) FROM fired')).toBe('0');
+    expect(await database.query(`SELECT * FROM person WHERE id IN (7, 1001, 1002, 1003) ORDER BY id`))
+      .toMatchInlineSnapshot(`
+      [
+        {
+          "age": "8",
+          "at": "2026-01-31 02:54:12",
+          "big": "7189660642865865483",
+          "born": "1980-01-07",
+          "contact": "abglgdgiadgjhcaloeok@masked.invalid",
+          "email": "aIAfOMgJIigmiOgfAaoH@masked.invalid",
+          "extra": "{"items": [{"sku": "A", "note": "xmjflsbmrr psrqx"}], "customer": {"age": 7, "email": "cgiakelmagleeibkjcph@masked.invalid"}}",
+          "flag": null,
+          "id": "7",
+          "initials": "gcf",
+          "ip": "2001:db8:ec2a:f7d3:d068:9f79:31fe:f2d3",
+          "login": "bfkgpbcdifpbhnoehmhg@masked.invalid",
+          "loud": "row 7",
+          "name": "Bfaobirpbbsg",
+          "note": "xmfdgrbsrf m stktcpknlcgmggcnpnfjmtlk trnx",
+          "phone": "+999037818674449",
+          "raw": "{"phone": "+999813464945353"}",
+          "salary": "70.89",
+          "score": "1.37141666666666",
+          "secret": "\\x7cb8272ada9dcf9453589614ac8e76849edb8cedc1a79a22a39090c7627bcf8e",
+          "seen": "2025-12-31 19:47:12+00",
+          "short": "aIAfO",
+          "state": "happy",
+          "street": "Oidpldla Street 22",
+          "tags": "{"xcsrqf x",NULL,""}",
+          "token": "47d6a7eb-99b4-ddad-d70f-30dffcb6d5ee",
+          "visits": "759",
+          "zip": "72628",
+        },
+        {
+          "age": null,
+          "at": null,
+          "big": null,
+          "born": "infinity",
+          "contact": null,
+          "email": "",
+          "extra": "[]",
+          "flag": null,
+          "id": "1001",
+          "initials": null,
+          "ip": null,
+          "login": null,
+          "loud": "row 1001",
+          "name": null,
+          "note": "",
+          "phone": null,
+          "raw": null,
+          "salary": null,
+          "score": null,
+          "secret": null,
+          "seen": "-infinity",
+          "short": "",
+          "state": null,
+          "street": null,
+          "tags": "{}",
+          "token": null,
+          "visits": null,
+          "zip": null,
+        },
+        {
+          "age": null,
+          "at": null,
+          "big": null,
+          "born": null,
+          "contact": null,
+          "email": "IgNKaAgCfCbKMdLkEFCc@masked.invalid",
+          "extra": "{"customer": null}",
+          "flag": null,
+          "id": "1002",
+          "initials": null,
+          "ip": null,
+          "login": null,
+          "loud": "row 1002",
+          "name": null,
+          "note": "c",
+          "phone": null,
+          "raw": null,
+          "salary": "0.02",
+          "score": null,
+          "secret": null,
+          "seen": null,
+          "short": "IgNKa",
+          "state": null,
+          "street": null,
+          "tags": null,
+          "token": null,
+          "visits": null,
+          "zip": null,
+        },
+        {
+          "age": null,
+          "at": null,
+          "big": null,
+          "born": null,
+          "contact": null,
+          "email": "ignkaagcfcbkmdlkefcc@masked.invalid",
+          "extra": "{"items": 7, "customer": [1]}",
+          "flag": null,
+          "id": "1003",
+          "initials": null,
+          "ip": null,
+          "login": null,
+          "loud": "row 1003",
+          "name": null,
+          "note": "6",
+          "phone": null,
+          "raw": null,
+          "salary": "959559.99",
+          "score": null,
+          "secret": null,
+          "seen": null,
+          "short": "ignka",
+          "state": null,
+          "street": null,
+          "tags": null,
+          "token": null,
+          "visits": null,
+          "zip": null,
+        },
+      ]
+    `);
+  });
+
+  it('leaves no old value in data files, statistics and materialized views', async () => {
+    await database.run('CREATE STATISTICS pairs (mcv) ON name, street FROM person; ANALYZE person');
+    const {proof} = await mask(everyRule);
+    expect(proof.passed).toBe(true);
+    await database.run('CHECKPOINT');
+    const files = `SELECT count(*) FROM pg_class, LATERAL pg_read_binary_file(pg_relation_filepath(oid)) f
+      WHERE relkind IN ('r', 'i', 't', 'm') AND relname !~ '^pg_(?!toast)' AND relname NOT IN ('log', 'person_salary_check')
+        AND relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace)`;
+    expect(Number(await one(files))).toBeGreaterThan(5);
+    for (const value of ['@shop.example', '@x.example', 'Main Street', 'Ana Maria', '415 555', 'secret1'])
+      expect(await one(`${files} AND position(convert_to('${value}', 'UTF8') IN f) > 0`), value).toBe('0');
+    expect(
+      await one(
+        `SELECT count(*) FROM pg_stats s WHERE s.schemaname = 'public' AND s::text ~ 'shop.example|Main Street|Ana Maria'`,
+      ),
+    ).toBe('0');
+    expect(
+      await one(`SELECT count(*) FROM pg_stats_ext s WHERE s::text ~ 'shop.example|Main Street|Ana Maria'`),
+    ).toBe('0');
+    expect(await one(`SELECT count(*) FROM senders WHERE sender LIKE '%shop%'`)).toBe('0');
+    expect(await one('SELECT count(*) FROM senders')).toBe('50');
+  });
+
+  it.each<[string, string, string[]]>([
+    [
+      'an address in a comment',
+      `UPDATE letter SET body = 'write to <Person7@Shop.example>.' WHERE id = 3`,
+      ['addresses of public.letter.body: 1'],
+    ],
+    [
+      'an address in jsonb',
+      `UPDATE letter SET extra = '{"text": "hello\\nperson7@shop.example"}'`,
+      ['addresses of public.letter.extra: 50'],
+    ],
+    [
+      'an address in an array',
+      `ALTER TABLE letter ALTER body TYPE text[] USING ARRAY['c9@shop.example']`,
+      ['addresses of public.letter.body: 50'],
+    ],
+    [
+      'an address in a materialized view',
+      `UPDATE letter SET sender = 'c7@shop.example' WHERE id = 1; REFRESH MATERIALIZED VIEW senders; UPDATE letter SET sender = 'x' WHERE id = 1`,
+      ['addresses of public.senders.sender: 1'],
+    ],
+    [
+      'the value of another row',
+      `SET session_replication_role = replica; UPDATE person SET phone = '+1 415 555 0007' WHERE id = 8`,
+      ['values of public.person.phone: 1'],
+    ],
+    [
+      'a date that stayed',
+      `SET session_replication_role = replica; UPDATE person SET born = '1980-01-09' WHERE id = 8`,
+      ['values of public.person.born: 1'],
+    ],
+    [
+      'a number that stayed',
+      `SET session_replication_role = replica; UPDATE person SET salary = 82 WHERE id = 8`,
+      ['values of public.person.salary: 1'],
+    ],
+    [
+      'a short text that stayed',
+      `SET session_replication_role = replica; UPDATE person SET initials = 'AM8' WHERE id = 8`,
+      ['values of public.person.initials: 1'],
+    ],
+    [
+      'an element of an array',
+      `SET session_replication_role = replica; UPDATE person SET tags = ARRAY['x', 'tag of 55 '] || ARRAY['note of person 3', 'tag of 551234567'] WHERE id = 8; UPDATE person SET tags = ARRAY['Call 7 at person7@shop.example before noon'] WHERE id = 9`,
+      ['addresses of public.person.tags: 1'],
+    ],
+    [
+      'a value at a path',
+      `SET session_replication_role = replica; UPDATE person SET extra = '{"items": [{"note": "note of person 9"}]}' WHERE id = 8`,
+      ['values of public.person.extra: 1'],
+    ],
+    [
+      'a value beside NULL',
+      `SET session_replication_role = replica; UPDATE person SET flag = 'a' WHERE id = 8`,
+      ['values of public.person.flag: 1'],
+    ],
+    [
+      'a value beside a constant',
+      `SET session_replication_role = replica; UPDATE person SET state = 'sad' WHERE id < 8`,
+      ['values of public.person.state: 7'],
+    ],
+    ['a row less', `DELETE FROM letter WHERE id = 3`, ['rows of public.letter: 1']],
+    [
+      'a key without its parent',
+      `SET session_replication_role = replica; UPDATE purchase SET buyer = 'nobody' WHERE id < 3`,
+      ['foreign keys of public.purchase: purchase_buyer_fkey: 2'],
+    ],
+  ])('finds %s', async (_what, between, expected) => {
+    const {proof} = await mask(everyRule, {between});
+    expect(failures(proof)).toEqual(expected);
+    expect(proof.passed).toBe(expected.length === 0);
+  });
+
+  it.each<[string, MasksConfig, string]>([
+    ['a table that does not exist', {'public.nobody.email': {mask: 'email'}}, 'TABLE_NOT_FOUND'],
+    ['a column that does not exist', {'public.person.nothing': {mask: 'email'}}, 'COLUMN_NOT_FOUND'],
+    ['a generated column', {'public.person.short': {mask: 'text'}}, 'GENERATED_COLUMN'],
+    ['an identity column', {'public.purchase.id': {mask: 'number'}}, 'an identity column'],
+    ['a partition', {'public.log_1.who': {mask: 'email'}}, 'is a partition'],
+    ['a partition key', {'public.log.at': {mask: 'date'}}, 'decides the partition'],
+    ['a materialized view', {'public.senders.sender': {mask: 'email'}}, 'materialized view'],
+    ['null for NOT NULL', {'public.person.email': {mask: 'null'}}, 'NOT NULL'],
+    [
+      'a short column',
+      {'public.person.initials': {mask: 'email'}},
+      'needs 23 characters and the column takes 3',
+    ],
+    ['a text mask of a unique column', {'public.person.login': {mask: 'text'}}, 'could be the same'],
+    ['a constant of a unique column', {'public.person.login': {mask: 'constant', value: 'x'}}, 'is unique'],
+    ['an enum', {'public.person.state': {mask: 'hash'}}, 'cannot be computed'],
+    [
+      'an e-mail address of a number',
+      {'public.person.age': {mask: 'email'}},
+      'does not fit the type smallint',
+    ],
+    ['one side of a foreign key', {'public.person.email': {mask: 'email'}}, 'the same values on both sides'],
+    [
+      'two masks of a foreign key',
+      {'public.person.email': {mask: 'email'}, 'public.purchase.buyer': {mask: 'hash'}},
+      'the same values on both sides',
+    ],
+    ['a table that others refer to', {'public.person': {rows: 'none'}}, 'cannot lose its rows'],
+    [
+      'a value that a check refuses',
+      {'public.person.salary': {mask: 'constant', value: -1}},
+      'by "person_salary_check"',
+    ],
+    ['a value that a domain refuses', {'public.person.contact': {mask: 'name'}}, 'by "mail_check"'],
+    [
+      'an expression that does not parse',
+      {'public.person.loud': {mask: 'sql', sql: 'nothing'}},
+      'cannot read the expression',
+    ],
+    [
+      'a subquery',
+      {'public.person.loud': {mask: 'sql', sql: '(SELECT who FROM public.log LIMIT 1)'}},
+      'more than an expression',
+    ],
+    ['a volatile function', {'public.person.loud': {mask: 'sql', sql: 'random()::text'}}, 'is volatile'],
+    [
+      "a function of the application's",
+      {'public.person.loud': {mask: 'sql', sql: 'public.own(id)'}},
+      'EXPRESSION_REFUSED',
+    ],
+    [
+      'a second column',
+      {'public.person.loud': {mask: 'sql', sql: "'x')::text), ((email"}},
+      'more than an expression',
+    ],
+    [
+      'a second statement',
+      {
+        'public.person.loud': {
+          mask: 'sql',
+          sql: "'x'::text) FROM public.person; DROP TABLE public.letter; SELECT ('x'",
+        },
+      },
+      'cannot read the expression',
+    ],
+  ])('refuses %s, and changes nothing', async (_what, config, expected) => {
+    await database.run(`CREATE FUNCTION own(int) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT 'x' $$`);
+    const content = 'SELECT md5(string_agg(p::text, chr(10) ORDER BY id)) FROM person p';
+    const before = await one(content);
+    expect(await refusalOf(config)).toContain(expected);
+    expect(await one(content)).toBe(before);
+    expect(await one('SELECT count(*) FROM letter')).toBe('50');
+  });
+});
