@@ -46,6 +46,8 @@ const codes = {
   CLEAN_FAILED: ['failed', 'orders could not be deleted; nothing was changed'],
   ORDERS_RESTORE_FAILED: ['failed', 'orders could not be restored; nothing was changed'],
   ROWS_RESTORE_FAILED: ['failed', 'rows could not be restored or the restore undone; nothing was changed'],
+  HOOK_FAILED: ['failed', 'a hook of the config file stopped the run; nothing was changed'],
+  HOOK_TIMEOUT: ['failed', 'a hook of the config file took too long; nothing was changed'],
   WORKFLOW_FAILED: ['failed', 'a step of the workflow failed; later steps were not run'],
   WRITE_FAILED: ['failed', 'a file could not be written'],
   READ_FAILED: ['failed', 'a file could not be read'],

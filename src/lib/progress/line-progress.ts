@@ -23,6 +23,7 @@ export function createLineProgress(write: (line: string) => void, clock: Clock):
             state.note = text;
           },
           working: () => {},
+          output: (line) => say(`${title}: ${line}`),
           advance: (done, total, unit = 'bytes') => {
             const elapsed = elapsedMs(clock, startedMs);
             rate.sample(done, total, startedMs + elapsed);

@@ -144,6 +144,7 @@ export function liveStep(show: (text: string) => void, clock: Clock, startedMs: 
     step: {
       note: (text) => void (note = text),
       working: (what) => void (on = what),
+      output: (line) => void (on = line),
       advance(done, total, unit = 'bytes') {
         last = {done: Math.max(done, last?.done ?? 0), total, unit};
         rate.sample(last.done, total, clock.now().getTime());

@@ -32,6 +32,10 @@ export function logProgress(
                 remark = `: ${text}`;
                 step.note(text);
               },
+              output: (line) => {
+                add(`${title}: ${line}`);
+                step.output(line);
+              },
               skip: (why) => {
                 remark = `: skipped, ${why}`;
                 step.skip(why);

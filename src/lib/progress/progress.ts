@@ -5,6 +5,8 @@ export interface Step {
   note(text: string): void;
   /** The object in work, as the name of a table; shown only while the step runs. */
   working(on: string): void;
+  /** A line that a program in the step printed. */
+  output(line: string): void;
   /** Reports how far the step is. `total` may be an estimate, which later calls correct. */
   advance(done: number, total?: number, unit?: 'bytes' | 'rows' | 'tables'): void;
   /** Skips the step, because it has nothing to do. */
@@ -29,6 +31,7 @@ export interface PausableProgress extends Progress {
 export const silentStep: Step = {
   note: () => {},
   working: () => {},
+  output: () => {},
   advance: () => {},
   skip: () => {},
 };

@@ -2,6 +2,7 @@
 import {z} from 'zod';
 import {backupFormats} from '../base/formats.js';
 import {durationPattern} from '../base/parse-duration.js';
+import {hooksConfig} from './hooks-config.js';
 import {masksConfig} from './mask-config.js';
 import {verifyConfig} from './checks-config.js';
 import {notificationsConfig} from './notifications-config.js';
@@ -183,6 +184,9 @@ export const configSchema = z.strictObject({
     })
     .exactOptional()
     .describe('Limits of the status command.'),
+  hooks: hooksConfig
+    .exactOptional()
+    .describe('Programs or SQL files that can stop a run before it changes anything.'),
   verify: verifyConfig.exactOptional().describe('Checks that go beyond the comparison with the dump.'),
   notifications: notificationsConfig.exactOptional().describe('Where runs and stale backups are reported.'),
   storage: storageConfig

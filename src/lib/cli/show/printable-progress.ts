@@ -12,6 +12,7 @@ export function printableProgress(progress: Progress): Progress {
         work({
           note: (text) => step.note(printable(text)),
           working: (on) => step.working(printable(on)),
+          output: (line) => step.output(printable(line)),
           advance: (done, total, unit) => step.advance(done, total, unit),
           skip: (why) => step.skip(printable(why)),
         }),

@@ -27,6 +27,8 @@ export interface ToolRun {
   failureCode: ErrorCode;
   /** Whether the program and its children must end when this process is killed; a program that writes to our pipe ends anyway. */
   endsWithUs?: boolean;
+  /** Whether `signal` ends the children of the program too; needs `endsWithUs`, which gives them a process group. */
+  isGroupEnded?: boolean;
   /** Exit statuses that are not failures; only 0 by default. */
   acceptedExits?: readonly number[];
 }
@@ -80,6 +82,7 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
         })
       : undefined;
 
+  const endGroup = run.isGroupEnded === true ? endGroupOn(run.signal, child.pid) : undefined;
   let readerError: Error | undefined;
   const stop = (error: unknown): void => {
     readerError ??= error instanceof Error ? error : new Error(String(error));
@@ -94,6 +97,7 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
     run.onLine?.(line);
   });
   const [result] = await Promise.all([child, reading, lines, feeding]);
+  endGroup?.();
   keeper?.stdin.on('error', () => undefined).end('ended\n'); // it may be dead, as after `kill -9 -1`
 
   run.signal?.throwIfAborted();
@@ -126,6 +130,28 @@ export async function runTool(run: ToolRun): Promise<ToolOutcome> {
     });
   }
   throw explainToolFailure(run.tool, tail, run.failureCode);
+}
+
+/** Ends the process group when the signal comes: politely first. @returns what to call when the program has ended */
+function endGroupOn(signal: AbortSignal | undefined, pid: number | undefined): () => void {
+  const kill = (name: NodeJS.Signals): void => {
+    try {
+      if (pid !== undefined) process.kill(-pid, name);
+    } catch {
+      // all processes of the group have ended
+    }
+  };
+  let force: NodeJS.Timeout | undefined;
+  const end = (): void => {
+    kill('SIGTERM');
+    force = setTimeout(() => kill('SIGKILL'), killAfterMs / 2);
+  };
+  signal?.addEventListener('abort', end, {once: true});
+  return () => {
+    signal?.removeEventListener('abort', end);
+    clearTimeout(force);
+    if (signal?.aborted === true) kill('SIGKILL');
+  };
 }
 
 /**

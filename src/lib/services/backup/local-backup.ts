@@ -5,6 +5,7 @@ import {propertiesLine} from '../../dump/dumped-properties.js';
 import {elapsedMs} from '../../base/clock.js';
 import {type BackupRecord, contentOf, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
 import {databaseIdentity, readBackup, readCatalogue} from '../../catalog/catalogue.js';
+import {safetyLabel} from '../../catalog/catalogue.js';
 import {digestFile, digestWithBeginning, filesOfFolder, sizeOf} from '../../base/checksum.js';
 import {
   discardDump,
@@ -29,6 +30,7 @@ import {withLockWatch} from '../../postgres/databases/lock-watch.js';
 import {inspectToolEnvironment} from '../../postgres/tools/tool-environment.js';
 import {readWithoutLocks, withSnapshot} from '../../postgres/snapshot.js';
 import type {RunContext} from '../../run/run-context.js';
+import {runHook} from '../../run/run-hook.js';
 import {openJournal} from '../../run/journal.js';
 import type {BackupRequest} from './options.js';
 import {type BackupResult, describePlan, toRecord, toResult, type VerifiedDump} from './result.js';
@@ -89,6 +91,8 @@ async function makeBackup(
   planned: BackupPlan,
   startedMs: number,
 ): Promise<BackupResult> {
+  // A safety backup belongs to a restore, which a hook about dumps must not stop.
+  if (request.label !== safetyLabel) await runHook(context, 'beforeDump', planned.connection);
   let plan = planned;
   const {format, isCompressed} = plan.options;
   const journal = openJournal(context, 'backup');

@@ -15,6 +15,7 @@ import {metadataKeyIn, readNewest} from '../../storage/place-catalogue.js';
 import {writeChecked} from '../../storage/write-checked.js';
 import {storedRecord, withFolder} from '../../storage/stored-record.js';
 import {clearStaged, requireReachable} from '../../storage/transfer-backup.js';
+import {runHook} from '../../run/run-hook.js';
 import {openJournal} from '../../run/journal.js';
 import {describeDump} from './dump-progress.js';
 import {tailOf} from './local-backup.js';
@@ -77,6 +78,7 @@ export async function streamBackup(
     database: {name: database, systemIdentifier, host, port, ...(project === undefined ? {} : {project})},
     databaseSize: sizeBytes,
   });
+  await runHook(context, 'beforeDump', plan.connection);
   const createdAt = context.clock.now();
   const id = backupId(databaseInNames(database, plan.connection), createdAt);
   const staging = to.stagingFolder(id);

@@ -19,6 +19,7 @@ import {
 import {lockWaitMsFor} from '../../postgres/databases/lock-watch.js';
 import {describeProcess, livenessOf, thisProcess} from '../../base/process-identity.js';
 import type {RunContext} from '../../run/run-context.js';
+import {runHook} from '../../run/run-hook.js';
 import {openJournal} from '../../run/journal.js';
 import {backupProperties} from './database-defaults.js';
 import type {CopiedProperties} from './can-swap.js';
@@ -121,6 +122,7 @@ async function fillAndSwap(
         throw error;
       },
     );
+    if (setAside !== null) await runHook(context, 'beforeSwap', withDatabase(plan.target, staging), target);
     await stillLocked(maintenance, session, lock, async (locked) => {
       notCompared.push(...(await copyProperties(context, plan, locked, staging, copied)));
       context.signal.throwIfAborted();
