@@ -35,6 +35,7 @@ export const withinRooms: Readonly<Record<string, readonly string[]>> = {
   ],
   'services/prune': ['services/guards'],
   'services/recover': ['services/orders/clean'],
+  'services/refresh': ['services/restore', 'services/guards', 'services/prune'],
   'services/report': ['services/schedule', 'services/status'],
   'services/restore': [
     'services/restore/compare',
@@ -44,8 +45,7 @@ export const withinRooms: Readonly<Record<string, readonly string[]>> = {
   ],
   'services/restore/compare': ['services/restore/load'],
   'services/rows': ['services/orders/restore', 'services/restore', 'services/guards'],
-  'services/schedule': ['services/databases'],
-  'services/status': ['services/databases', 'services/schedule'],
+  'services/status': ['services/schedule'],
   'services/verify': [
     'services/restore',
     'services/restore/compare',

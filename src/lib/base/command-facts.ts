@@ -16,6 +16,7 @@ export const commandFacts: Readonly<Record<string, CommandFacts>> = {
   'orders:restore': {canWait: true, isPreviewByDefault: true},
   prune: {canWait: true, isPreviewByDefault: false},
   recover: {canWait: true, isPreviewByDefault: false},
+  refresh: {canWait: true, isPreviewByDefault: false},
   restore: {canWait: true, isPreviewByDefault: false},
   'restore:rows': {canWait: true, isPreviewByDefault: true},
   undo: {canWait: true, isPreviewByDefault: false},

@@ -175,6 +175,8 @@ export const backupRecordSchema = z.object({
     schemas: z.array(z.string()).exactOptional(),
     /** Missing in metadata of 0.1.0. */
     platform: platformSchema.exactOptional(),
+    /** When `refresh` masked the database, and the backup that it was made from; absent for other databases. */
+    masked: z.object({at: z.iso.datetime(), backup: z.string()}).exactOptional(),
   }),
   /** The roles of the cluster without passwords, as a separate plain dump; null unless requested. */
   roles: z.object({path: fileName, sha256, size: bytes}).nullable(),
@@ -274,6 +276,11 @@ export function standingOfRecord(
 /** Tables that the backup contains without their rows: "schema.name". */
 export function tablesWithoutRows({inventory}: Pick<BackupRecord, 'inventory'>): string[] {
   return inventory.leftOut.flatMap(({table, reason}) => (isWithoutRows(reason) ? [table] : []));
+}
+
+/** Whether the backup is one of a masked copy, which lacks the personal data. */
+export function isMasked(record: BackupRecord | null): boolean {
+  return record?.inventory.masked !== undefined;
 }
 
 /** Whether tables, their rows or schemas were included or excluded. */

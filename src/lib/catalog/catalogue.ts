@@ -5,7 +5,14 @@ import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
 import {type BackupFormat, backupFormats, formats, withoutExtension} from '../base/formats.js';
 import {metadataName, metadataSuffix} from './backup-name.js';
 import {chooseByBeginning, unknownBackup} from './choose-by-id.js';
-import {type BackupRecord, contentOf, readMetadata, recordIn, standingOfRecord} from './backup-record.js';
+import {
+  type BackupRecord,
+  contentOf,
+  isMasked,
+  readMetadata,
+  recordIn,
+  standingOfRecord,
+} from './backup-record.js';
 import {isOldScriptMetadata, readOldScriptBackup} from './old-script-metadata.js';
 import {requireOwnDump, requireTrustedFolder} from '../base/own-file.js';
 import type {BackupContent} from '../run/check-outcome.js';
@@ -234,6 +241,8 @@ export interface OwnDatabase {
   readonly project?: string;
   /** The cluster's number; null or undefined if the server did not report it. */
   readonly systemIdentifier?: string | null;
+  /** Whether it is itself a masked copy, and not production. */
+  readonly isMasked?: boolean;
 }
 
 /**
@@ -255,7 +264,8 @@ function ofDatabase<B extends Backup>(backups: readonly B[], own: OwnDatabase): 
 }
 
 /**
- * Implements --latest and --at: the newest intact, complete backup of the own database, safety backups excluded.
+ * Implements --latest and --at: the newest intact, complete backup of the own database, safety backups excluded; one of a masked copy only
+ * for a masked copy.
  * @param backups newest first
  * @param hasProblems whether there are unreadable metadata files
  * @throws BACKUP_NOT_FOUND, listing the other backups
@@ -267,7 +277,7 @@ export function newestUsable<B extends Backup>(
   hasProblems = false,
 ): B {
   const ofOwn = own ? ofDatabase(backups, own) : ofOnlyDatabase(backups, place);
-  const usable = ofOwn.filter(isUsable);
+  const usable = ofOwn.filter((backup) => isUsable(backup) && !isMaskedElsewhere(backup, own));
   const found = usable.find(({createdAt}) => at === undefined || createdAt <= at);
   if (found) return found;
   throw noneUsable(backups, {ofOwn, own, at, hasProblems}, place);
@@ -275,7 +285,7 @@ export function newestUsable<B extends Backup>(
 
 /** @throws BACKUP_NOT_FOUND if there are backups of several databases and none was chosen */
 function ofOnlyDatabase<B extends Backup>(backups: readonly B[], place: string): readonly B[] {
-  const usable = backups.filter(isUsable);
+  const usable = backups.filter((backup) => isUsable(backup) && !isMasked(backup.record));
   if (new Set(usable.map(databaseIdentity)).size < 2) return backups;
   throw new AppError(
     'BACKUP_NOT_FOUND',
@@ -311,7 +321,9 @@ function noneUsable(
       hint: hasProblems ? seeAll : 'Make one: destino-db backup',
     });
   if (ofOwn.length > 0) {
-    const unusable = ofOwn.filter((backup) => !isUsable(backup)).map(whyNot);
+    const unusable = ofOwn
+      .filter((backup) => !isUsable(backup) || isMaskedElsewhere(backup, own))
+      .map(whyNot);
     return new AppError('BACKUP_NOT_FOUND', none, {hint: seeAll, details: unusable});
   }
   const others = newestOfEach(backups.filter(isUsable));
@@ -322,8 +334,14 @@ function noneUsable(
   });
 }
 
+/** Whether it lacks the personal data of the database that it would be restored into. */
+function isMaskedElsewhere({record}: Backup, own: OwnDatabase | undefined): boolean {
+  return isMasked(record) && own?.isMasked !== true;
+}
+
 function whyNot(backup: Backup): string {
   if (!isGood(backup)) return `${backup.id}: a check failed`;
+  if (isMasked(backup.record)) return `${backup.id}: a backup of a masked copy`;
   return `${backup.id}: ${isWhole(backup) ? 'taken later' : backup.content === 'whole' ? 'a safety backup made by a restore' : contentWords[backup.content]}`;
 }
 

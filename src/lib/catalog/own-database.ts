@@ -5,8 +5,10 @@ import {AppError} from '../base/errors.js';
 import {withSession} from '../postgres/client.js';
 import {type Connection, withDatabase} from '../postgres/connect/connection.js';
 import {inspectSystemIdentifier} from '../postgres/inspect/inspect-database.js';
+import {inspectComment, parseMaskedComment} from '../postgres/inspect/masked-comment.js';
 import {resolveConnection} from '../postgres/connect/resolve-connection.js';
 import type {RunContext} from '../run/run-context.js';
+import {isProduction} from '../settings/production.js';
 import {supabaseProject} from '../postgres/connect/supabase-project.js';
 
 /** A server that does not answer must not delay commands that need no server; its number is then unknown, s. */
@@ -27,23 +29,38 @@ export async function findOwnDatabase(
     throw error;
   }
   const {database, host, port} = connection;
-  const systemIdentifier = await askSystemIdentifier(connection, context.signal);
-  return defined({database, host, port, project: supabaseProject(connection), systemIdentifier});
+  const {systemIdentifier, comment} = await askServer(connection, context.signal);
+  const isMasked =
+    parseMaskedComment(comment) !== undefined && !(await isProduction(context.settings, connection));
+  return defined({database, host, port, project: supabaseProject(connection), systemIdentifier, isMasked});
 }
 
-async function askSystemIdentifier(connection: Connection, signal: AbortSignal): Promise<string | null> {
+interface Answer {
+  readonly systemIdentifier: string | null;
+  /** The database's comment. */
+  readonly comment: string | null;
+}
+
+async function askServer(connection: Connection, signal: AbortSignal): Promise<Answer> {
   const options = {...connection.options, connect_timeout: patience};
   // The database itself may be missing before a restore.
   for (const name of new Set([connection.database, 'postgres', 'template1'])) {
     try {
-      return await withSession({...withDatabase(connection, name), options}, inspectSystemIdentifier, {
-        signal,
-      });
+      return await withSession(
+        {...withDatabase(connection, name), options},
+        async (session) => ({
+          systemIdentifier: await inspectSystemIdentifier(session),
+          comment: await inspectComment(session, connection.database),
+        }),
+        {signal},
+      );
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof AppError)) throw error;
-      if (error.code !== 'DATABASE_NOT_FOUND') return null;
+      if (error.code !== 'DATABASE_NOT_FOUND') return unknown;
     }
   }
-  return null;
+  return unknown;
 }
+
+const unknown: Answer = {systemIdentifier: null, comment: null};

@@ -14,8 +14,6 @@ const runDatabaseSchema = z.object({
   port: z.int(),
   /** Reference of the Supabase project. */
   project: z.string().exactOptional(),
-  /** Its name in "databases" of the config file, or "server/database". */
-  source: z.string().exactOptional(),
 });
 export type RunDatabase = z.infer<typeof runDatabaseSchema>;
 
@@ -50,6 +48,16 @@ const setAsideEventSchema = z.object({
   size: count.nullable(),
 });
 export type SetAsideEvent = z.infer<typeof setAsideEventSchema>;
+
+const maskedSchema = z.object({
+  columns: count,
+  /** Masked rows of all tables. */
+  rows: count,
+  /** Comparisons of the masked database with the values before. */
+  checks: count,
+  /** Those that found a value of the backup. */
+  failed: count,
+});
 
 /**
  * The identity of a database. The host is null for one known only from the old scripts' backups or by name.
@@ -92,6 +100,8 @@ const factsShape = {
   alarms: z.array(z.string()),
   /** Databases that a restore set aside, dropped or brought back; empty in lines of older versions. */
   setAside: z.array(setAsideEventSchema).default([]),
+  /** The masks of a refresh and their checks; null in other runs, and in lines of older versions. */
+  masked: maskedSchema.nullable().default(null),
   /** Databases that are no longer watched until there is a new backup of them. */
   forgotten: z.array(watchedDatabaseSchema).default([]),
 };
@@ -116,8 +126,6 @@ export const runRecordSchema = z.object({
   errorCode: z.string().nullable(),
   errorMessage: z.string().nullable(),
   ...factsShape,
-  /** Databases of a server in the config file that had a backup and no longer exist. */
-  gone: z.array(watchedDatabaseSchema).exactOptional(),
   warnings: z.array(z.string()),
   /** How many entries of each list were left out to keep the line within its limit. */
   omitted: z.record(z.string(), count).exactOptional(),
@@ -129,11 +137,9 @@ export function isIncident({incident, outcome}: Pick<RunRecord, 'incident' | 'ou
   return incident ?? outcome !== 'ok';
 }
 
-export type RunFacts = Partial<Pick<RunRecord, keyof typeof factsShape>> & Pick<RunRecord, 'gone'>;
-/** Every fact has a value; only databases that are gone are left out where there are none. */
-export type KnownFacts = Required<Omit<RunFacts, 'gone'>> & Pick<RunFacts, 'gone'>;
+export type RunFacts = Partial<Pick<RunRecord, keyof typeof factsShape>>;
 
-export const noFacts: KnownFacts = {
+export const noFacts: Required<RunFacts> = {
   mode: 'execute',
   database: null,
   backupId: null,
@@ -151,11 +157,12 @@ export const noFacts: KnownFacts = {
   restoredRows: null,
   alarms: [],
   setAside: [],
+  masked: null,
   forgotten: [],
 };
 
 /** Later facts replace single values and are appended to lists. */
-export function addFacts(facts: KnownFacts, more: RunFacts): KnownFacts {
+export function addFacts(facts: Required<RunFacts>, more: RunFacts): Required<RunFacts> {
   return {
     ...facts,
     ...more,

@@ -58,6 +58,11 @@ export const environmentVariables: readonly VariableGroup[] = [
   {names: ['DESTINO_DB_BACKUPS_DIR'], meaning: 'folder of all backups, like `--backups-dir`'},
   {names: ['DESTINO_DB_PG_BIN'], meaning: 'folder of the client tools, like `--pg-bin`'},
   {names: ['DESTINO_DB_METRICS_FILE'], meaning: 'Prometheus textfile, like `--metrics-file`'},
+  {
+    names: ['DESTINO_DB_MASK_KEY'],
+    meaning:
+      'key of the masks of `refresh`, at least 16 bytes, so that every run masks alike (default: a new one each time)',
+  },
   {names: ['NODE_ENV'], meaning: '`production` makes every target a production target'},
   {names: ['NO_COLOR'], meaning: 'no colours'},
   {names: ['FORCE_COLOR'], meaning: 'colours where the output is not a terminal; 0 for no colours'},

@@ -1,7 +1,6 @@
 /** Joins flags, environment and config file into the settings of a run. */
 import {availableParallelism} from 'node:os';
 import {resolve} from 'node:path';
-import type {CommandPassword} from './command-password.js';
 import type {Config} from './config-schema.js';
 import {type Environment, readEnvironment} from './environment.js';
 import {readConfig} from './read-config.js';
@@ -25,11 +24,7 @@ export interface Settings {
   /** The URL of --database-url. */
   readonly databaseUrl: string | undefined;
   /** The variables to read, in this order. */
-  readonly urlPreference: readonly string[];
-  /** Name of the database in "databases" of the config file, if the run is for one of them. */
-  readonly source?: string;
-  /** The database on the server of the URL, instead of that in the URL. */
-  readonly databaseName?: string;
+  readonly urlPreference: readonly ['DIRECT_URL', 'DATABASE_URL'] | readonly ['DATABASE_URL'];
   /** Absolute path of the backups folder. */
   readonly backupsDir: string;
   /** Absolute path of the folder with the client tools, if given. */
@@ -37,8 +32,6 @@ export interface Settings {
   /** Absolute path of the Prometheus textfile, if given. */
   readonly metricsFile: string | undefined;
   readonly cores: number;
-  /** The password that passwordCommand of the config file prints; absent without that key. */
-  readonly commandPassword?: CommandPassword;
   /** Passwords typed by the user; absent without a terminal. */
   readonly typedPasswords?: TypedPasswords;
 }

@@ -22,8 +22,8 @@ export function showList(
   const columns: Column[] = [
     ['ID', ({id}) => printable(id)],
     ['TIME (UTC)', ({createdAt}) => formatTableTime(createdAt)],
-    ['DATABASE', ({database, source}) => printable(source ?? database)],
-    ['CONTENT', ({content, encrypted}) => (encrypted ? `${content} (age)` : content)],
+    ['DATABASE', ({database}) => printable(database)],
+    ['CONTENT', contentText],
     ['SIZE', ({size}) => formatBytes(size)],
     ['ROWS', ({rows}) => (rows === null ? '-' : formatCount(rows))],
     ['CHECK', (backup) => checkText(backup, style)],
@@ -114,4 +114,8 @@ function problemLines(list: BackupList, style: Style): string[] {
     `${style.bold('Problems')}: ${countOf(list.problems.length, 'metadata file')} cannot be read as a backup`,
     ...list.problems.map((problem) => `  ${printable(problem.path)}: ${printable(problem.reason)}`),
   ];
+}
+
+function contentText({content, encrypted, masked}: ListedBackup): string {
+  return `${content}${masked ? ', masked' : ''}${encrypted ? ' (age)' : ''}`;
 }

@@ -3,8 +3,7 @@ import {userInfo} from 'node:os';
 import {AppError} from '../../base/errors.js';
 import type {Environment} from '../../settings/environment.js';
 import type {Settings} from '../../settings/settings.js';
-import {noUrlOfSource} from '../../settings/sources.js';
-import {type Connection, libpqVariables, withDatabase} from './connection.js';
+import {type Connection, libpqVariables} from './connection.js';
 import {checkedForSystemRoots, oneHost, parseConnectionUrl, transactionPoolerPort} from './connection-url.js';
 import {readService} from './service-file.js';
 
@@ -16,15 +15,13 @@ import {readService} from './service-file.js';
 export function resolveConnection(settings: Settings): Connection {
   const named = findConnectionUrl(settings);
   const user = settings.environment.get('PGUSER') ?? accountName();
+  const {typedPasswords} = settings;
   if (named) {
     const parsed = parseConnectionUrl(named.url, named.origin, user);
-    const connection = withDatabase(parsed, settings.databaseName ?? parsed.database);
-    return withPasswords(withLibpqDefaults(connection, settings.environment), settings);
+    return {...withLibpqDefaults(parsed, settings.environment), ...(typedPasswords && {typedPasswords})};
   }
-  // libpq's variables name one database, and never one of several.
-  if (settings.source !== undefined) throw noUrlOfSource(settings, settings.source);
   const fromLibpq = connectionFromLibpqVariables(settings.environment);
-  if (fromLibpq) return withPasswords(fromLibpq, settings);
+  if (fromLibpq) return {...fromLibpq, ...(typedPasswords && {typedPasswords})};
   throw new AppError(
     'NO_DATABASE_URL',
     `No database was given: ${settings.urlPreference.join(' and ')} are not set.`,
@@ -34,24 +31,27 @@ export function resolveConnection(settings: Settings): Connection {
   );
 }
 
-/** A command's password is that of the database in the settings, and of no other server. */
-function withPasswords(connection: Connection, {typedPasswords, commandPassword}: Settings): Connection {
-  const hasPassword = connection.password !== undefined && connection.password !== '';
-  return {
-    ...connection,
-    ...(typedPasswords && {typedPasswords}),
-    ...(commandPassword && !hasPassword && {commandPassword}),
-  };
+/** The connection of --scratch-url. Only the password is taken from libpq's variables: the others describe the database of the settings. */
+export function scratchConnection(settings: Settings, url: string): Connection {
+  const connection = connectionOfVariable(settings, url, '--scratch-url');
+  return {...connection, password: connection.password ?? settings.environment.get('PGPASSWORD')};
 }
 
-/** The connection of --scratch-url. Only the password is taken from libpq's variables: the others describe the database of the settings. */
-export function scratchConnection({environment, typedPasswords}: Settings, url: string): Connection {
-  const connection = parseConnectionUrl(url, '--scratch-url');
+/**
+ * The connection to another server than that of the settings, which libpq's variables describe: only the password file is used, because it
+ * has a password for each server.
+ * @param origin the source of the URL, for people
+ */
+export function connectionOfVariable(
+  {environment, typedPasswords}: Settings,
+  url: string,
+  origin: string,
+): Connection {
+  const connection = parseConnectionUrl(url, origin);
   const passfile = connection.options['passfile'] ?? environment.get('PGPASSFILE');
   return {
     ...connection,
     options: {...connection.options, ...(passfile === undefined ? {} : {passfile})},
-    password: connection.password ?? environment.get('PGPASSWORD'),
     ...(typedPasswords && {typedPasswords}),
   };
 }

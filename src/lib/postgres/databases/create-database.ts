@@ -153,6 +153,11 @@ export async function openWorkDatabase(session: Session, name: string, mark: Own
   );
 }
 
+/** Gives the database to another role, which can connect to it from then on. */
+export async function setDatabaseOwner(session: Session, name: string, owner: string): Promise<void> {
+  await session.query(`ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${quoteIdentifier(owner)}`);
+}
+
 const dropAttempts = 6;
 /** SQLSTATEs of a DROP DATABASE that may succeed a moment later: "permission denied to terminate process", "is being accessed by other users". */
 const inTheWay = new Set<string | undefined>([insufficientPrivilege, '55006']);

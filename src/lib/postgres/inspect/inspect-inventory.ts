@@ -2,6 +2,7 @@
 import {z} from 'zod';
 import type {Session} from '../client.js';
 import {jsonText, parseOnlyRow} from './inspect-database.js';
+import {type MaskedTag, parseMaskedComment} from './masked-comment.js';
 
 export const membershipSchema = z.object({
   role: z.string(),
@@ -59,7 +60,10 @@ export const inventorySchema = z.object({
   foreignServers: z.array(z.string()),
   largeObjects: z.int().min(0),
 });
-export type Inventory = z.infer<typeof inventorySchema>;
+export type Inventory = z.infer<typeof inventorySchema> & {
+  /** When the database was masked, and the backup that it was made from; absent for other databases. */
+  readonly masked?: Pick<MaskedTag, 'at' | 'backup'>;
+};
 
 const inventoryQuery = `
 WITH me AS (SELECT oid, datacl FROM pg_catalog.pg_database WHERE datname = current_database()),
@@ -101,11 +105,13 @@ SELECT pg_catalog.json_build_object(
   'subscriptions', (SELECT coalesce(json_agg(subname ORDER BY subname), '[]') FROM pg_catalog.pg_subscription, me WHERE subdbid = me.oid),
   'foreignServers', (SELECT coalesce(json_agg(srvname ORDER BY srvname), '[]') FROM pg_catalog.pg_foreign_server),
   'largeObjects', (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata)
-) AS inventory`;
+) AS inventory, (SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM me) AS comment`;
 
-const inventoryRow = z.object({inventory: jsonText(inventorySchema)});
+const inventoryRow = z.object({inventory: jsonText(inventorySchema), comment: z.string().nullable()});
 
 /** Reads the inventory of the database that the session is connected to. */
 export async function inspectInventory(session: Session): Promise<Inventory> {
-  return parseOnlyRow(inventoryRow, await session.query(inventoryQuery)).inventory;
+  const {inventory, comment} = parseOnlyRow(inventoryRow, await session.query(inventoryQuery));
+  const tag = parseMaskedComment(comment);
+  return tag ? {...inventory, masked: {at: tag.at, backup: tag.backup}} : inventory;
 }

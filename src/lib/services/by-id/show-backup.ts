@@ -1,5 +1,11 @@
 /** `show`: all that is known of one backup, from its metadata, and where copies of it are. */
-import {type BackupRecord, type NotPossible, rowsOf, type Verification} from '../../catalog/backup-record.js';
+import {
+  type BackupRecord,
+  isMasked,
+  type NotPossible,
+  rowsOf,
+  type Verification,
+} from '../../catalog/backup-record.js';
 import {type Backup, isGood, serverOf} from '../../catalog/catalogue.js';
 import {outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
 import {isWithoutRows} from '../../base/left-out-rows.js';
@@ -40,6 +46,8 @@ export interface ShowResult {
   readonly createdAt: string;
   readonly format: BackupFormat;
   readonly content: BackupContent;
+  /** Whether it is a backup of a masked copy. */
+  readonly masked: boolean;
   readonly compressed: boolean;
   /** Bytes. */
   readonly size: number;
@@ -115,6 +123,7 @@ export async function showBackup(
     createdAt: backup.createdAt.toISOString(),
     format: backup.format,
     content: backup.content,
+    masked: isMasked(record),
     compressed: backup.compressed,
     size: backup.sizeBytes,
     databaseSize: record?.source.sizeBytes ?? null,

@@ -91,6 +91,24 @@ export async function pruneSetAside(ctx: RunContext, request: SetAsideRequest): 
   return ctx.progress.step('Drop set-aside databases', () => dropEach(ctx, connection, plan, decide));
 }
 
+/**
+ * Drops the databases that were set aside for the connection's database, except for the newest `count`, those in use and those with a doubtful
+ * comment. The question of the run that calls it covers them.
+ */
+export async function dropOlderSetAside(
+  ctx: RunContext,
+  connection: Connection,
+  count: number,
+): Promise<SetAsideResult> {
+  const decide = (databases: readonly ListedDatabase[]): SetAsidePlan => {
+    const plan = decideSetAside(databases, connection.database, ctx.clock.now());
+    // Newest first, without the newest itself.
+    return {...plan, removed: plan.removed.slice(count - 1)};
+  };
+  const databases = await withMaintenanceSession(connection, listDatabases, {signal: ctx.signal});
+  return dropEach(ctx, connection, decide(databases), decide);
+}
+
 /** "shop_before_20261122_031005: 1.2 GB, owner shop, set aside 3 days ago" */
 export function describe(
   one: Pick<SetAsideDecision, 'id' | 'owner' | 'setAsideAt' | 'size'>,

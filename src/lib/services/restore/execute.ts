@@ -1,7 +1,7 @@
 /** Implements `restore`: finds and checks the backup, inspects the target, asks for confirmation, loads and compares. */
 import {isWithoutRows} from '../../base/left-out-rows.js';
 import {qualifiedName} from '../../base/qualified-name.js';
-import {tablesWithoutRows} from '../../catalog/backup-record.js';
+import {isMasked, tablesWithoutRows} from '../../catalog/backup-record.js';
 import {contentWords, safetyLabel} from '../../catalog/catalogue.js';
 import type {BackupContent} from '../../run/check-outcome.js';
 import {elapsedMs} from '../../base/clock.js';
@@ -14,6 +14,8 @@ import {addDatabaseProperties} from '../../postgres/databases/database-propertie
 import {lockWaitMsFor, withLockWatch} from '../../postgres/databases/lock-watch.js';
 import {toolsName} from '../../postgres/connect/connection.js';
 import {describeObjects} from '../../postgres/inspect/inspect-target.js';
+import {inspectComment, parseMaskedComment, withoutMaskedTag} from '../../postgres/inspect/masked-comment.js';
+import {quoteIdentifier, quoteLiteral} from '../../postgres/quote.js';
 import {isProductionDatabase} from '../guards/production.js';
 import type {RunContext} from '../../run/run-context.js';
 import {backupDatabase} from '../backup/local-backup.js';
@@ -34,7 +36,7 @@ import {describeRoles, withMadeRoles} from './plan-roles.js';
 import {warnOfRecentRestore} from './recent-restore.js';
 import {describeDependents} from './dependents.js';
 import {readTargetStatements} from './drop-statements.js';
-import {planRestore, planWithout, type RestorePlan} from './plan.js';
+import {planRestore, planWithout, type BeforeSwap, type RestorePlan} from './plan.js';
 import {isTied, type RestoreStrategy, strategies} from './strategy.js';
 import {describeLeftOut} from './what-to-restore.js';
 import {restoreBySwap} from './replace-database.js';
@@ -83,6 +85,7 @@ export interface RestoreResult {
 /**
  * Restores a backup, or with `dryRun` reports what would be done.
  * @param given the backup, if it was found outside the backups folder
+ * @param beforeSwap the work of another command on the new database
  * @throws USAGE, BACKUP_NOT_FOUND, VERIFY_FAILED, CHECKSUM_MISMATCH, TARGET_NOT_EMPTY, RESTORE_FAILED, RESTORED_DIFFERS
  *   and the codes of connection, tools and disk; the message describes the state of the target
  */
@@ -90,6 +93,7 @@ export async function restoreDatabase(
   outer: RunContext,
   request: RestoreRequest,
   given?: RestoreSource,
+  beforeSwap?: BeforeSwap,
 ): Promise<RestoreResult> {
   const warnings: string[] = [];
   const context = {
@@ -99,16 +103,18 @@ export async function restoreDatabase(
       outer.warn(message);
     },
   };
-  return {...(await planAndRestore(context, request, given)), warnings};
+  return {...(await planAndRestore(context, request, given, beforeSwap)), warnings};
 }
 
 async function planAndRestore(
   context: RunContext,
   request: RestoreRequest,
   given: RestoreSource | undefined,
+  beforeSwap: BeforeSwap | undefined,
 ): Promise<Omit<RestoreResult, 'warnings'>> {
   const startedMs = context.clock.now().getTime();
-  const plan = await readUnlessCompared(context, await planRestore(context, request, given));
+  const planned = await planRestore(context, request, given, beforeSwap);
+  const plan = await readUnlessCompared(context, planned);
   if (plan.strategy === 'clean') await refuseUncoveredTables(context, plan);
   await warnOfRecentRestore(context, plan);
   const {database, host, port} = plan.target;
@@ -119,12 +125,18 @@ async function planAndRestore(
     format: plan.source.dump.format,
     size: plan.source.sizeBytes,
   };
-  if (request.dryRun === true) {
+  if (beforeSwap) {
+    context.record(request.dryRun === true ? {...facts, mode: 'preview'} : facts);
+    await beforeSwap.review(context, plan);
+    if (request.dryRun === true) return describe(context, plan, startedMs, {});
+  } else if (request.dryRun === true) {
     context.record({...facts, mode: 'preview'});
     return describe(context, plan, startedMs, defined({comparison: await compare(context, plan)}));
   }
-  context.record(facts);
-  await confirmPlan(context, plan);
+  if (!beforeSwap) {
+    context.record(facts);
+    await confirmPlan(context, plan);
+  }
   const done = await executeRestore(context, plan);
   // Recorded again, because a safety backup records its own facts in between.
   context.record({...facts, rows: done.tables.reduce((sum, table) => sum + table.rows, 0)});
@@ -374,6 +386,7 @@ async function restoreInPlace(
 ): Promise<LoadedAndCompared & Pick<RestoreOutcome, 'plan'>> {
   let plan = planned;
   const {database} = plan.target;
+  await removeMaskedTag(context, plan);
   const refused: string[] = [];
   const without = async (extension: string): Promise<RestorePlan['load']> => {
     refused.push(extension);
@@ -407,6 +420,24 @@ async function restoreInPlace(
   const notCompared = [...comparison.notCompared, ...kept];
   const restored = `"${database}" contains the restored content. ${undo}`;
   return {...joinOutcomes(loaded, {...comparison, notCompared}, restored), plan};
+}
+
+/** The database no longer is a masked copy once rows of another backup are in it. */
+async function removeMaskedTag({signal}: RunContext, {source, target}: RestorePlan): Promise<void> {
+  if (isMasked(source.backup?.record ?? null)) return;
+  const {database} = target;
+  await withSession(
+    target,
+    async (session) => {
+      const comment = await inspectComment(session, database);
+      if (!parseMaskedComment(comment)) return;
+      const rest = withoutMaskedTag(comment);
+      await session.query(
+        `COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${rest === null ? 'NULL' : quoteLiteral(rest)}`,
+      );
+    },
+    {signal},
+  );
 }
 
 /** Adds missing settings to an existing database. @returns remaining differences from the backup, a line each */

@@ -15,7 +15,7 @@ import {emptyTables, emptyTablesNotes} from './compare/empty-tables.js';
 import {compareRestored, type RestoredTable} from './compare/compare-restored.js';
 import {loadInto} from './load/load-dump-step.js';
 import type {LoadOutcome} from './load/load-dump.js';
-import type {RestorePlan} from './plan.js';
+import type {BeforeSwap, RestorePlan} from './plan.js';
 import {strategies} from './strategy.js';
 import {readDumpDefinitions} from './source.js';
 
@@ -38,15 +38,25 @@ export interface RestoreComparison {
   readonly notCompared: readonly string[];
 }
 
-/** Loads into a fresh database and compares. @throws RESTORED_DIFFERS */
+/**
+ * Loads into a fresh database, compares, and collects statistics.
+ * @param change what is done to the compared database before the statistics, which would show its old values
+ * @throws RESTORED_DIFFERS
+ */
 export async function loadAndCompare(
   context: RunContext,
   plan: RestorePlan,
   target: Connection,
+  change?: BeforeSwap['change'],
 ): Promise<LoadedAndCompared> {
   const loaded = await loadInto(context, {...plan.load, target});
-  const comparison = await analyzeAndCompare(context, plan, target);
-  return joinOutcomes(loaded, comparison, '');
+  if (!change) return joinOutcomes(loaded, await analyzeAndCompare(context, plan, target), '');
+  const compared = joinOutcomes(loaded, await compareWithBackup(context, plan, target), '');
+  await context.checkpoint('staging.compared');
+  await change(context, target);
+  await context.checkpoint('staging.changed');
+  await analyze(context, target);
+  return compared;
 }
 
 /** More sessions from a machine with many cores would slow down other users of the server. */
@@ -58,11 +68,23 @@ export async function analyzeAndCompare(
   plan: RestorePlan,
   target: Connection,
 ): Promise<RestoreComparison> {
+  await analyze(context, target);
+  return compareWithBackup(context, plan, target);
+}
+
+async function analyze({progress, settings, signal}: RunContext, target: Connection): Promise<void> {
+  const sessions = Math.min(settings.cores, mostSessions);
+  await progress.step('Analyze', () => analyzeDatabase(target, sessions, signal));
+}
+
+async function compareWithBackup(
+  context: RunContext,
+  plan: RestorePlan,
+  target: Connection,
+): Promise<RestoreComparison> {
   const {signal} = context;
   const expected = expectedTables(plan);
-  const sessions = Math.min(context.settings.cores, mostSessions);
   const empty = await findEmptyTables(plan, signal);
-  await context.progress.step('Analyze', () => analyzeDatabase(target, sessions, signal));
   return context.progress.step('Compare', async (step) => {
     const {tables, differences: rows} = await compareRestored(target, [...expected, ...empty], {
       encoding: plan.source.encoding,

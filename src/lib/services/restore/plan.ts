@@ -66,6 +66,8 @@ import {describeLosses} from '../../catalog/shrink-alarm.js';
 
 export interface RestorePlan extends Pick<WhatToRestore, 'withDoubtful' | 'waiting'> {
   readonly request: RestoreRequest;
+  /** The work of another command on the new database. */
+  readonly beforeSwap: BeforeSwap | undefined;
   /** Objects restored with chosen tables; null if everything is restored, or rows alone. */
   readonly selection: TableSelection | null;
   readonly source: VerifiedSource;
@@ -92,6 +94,21 @@ export interface RestorePlan extends Pick<WhatToRestore, 'withDoubtful' | 'waiti
   readonly commands: readonly string[];
 }
 
+/** The part of another command in a restore: its target, and its work on the new database before that gets its name. */
+export interface BeforeSwap {
+  /** Server and database to restore into, in place of those of the settings. */
+  readonly target: Connection;
+  /**
+   * Called with the plan before any change, in a preview too; in place of the question and the comparison of a restore.
+   * @throws an error that stops the run
+   */
+  readonly review: (context: RunContext, plan: RestorePlan) => Promise<void>;
+  /** Changes the new database after it was compared with the backup. Until the swap, it belongs to the restoring role, and only that role can connect. */
+  readonly change: (context: RunContext, hidden: Connection) => Promise<void>;
+  /** The comment of the database from the swap on. @param comment the one that it would have without this work, without the tag of a masked copy */
+  readonly comment: (comment: string | null) => string;
+}
+
 /** The newest usable backup may have been made after rows were lost. */
 function warnOfShrinkage({warn}: RunContext, {id, backup}: RestoreSource): void {
   const losses = backup?.record ? describeLosses(backup.record) : [];
@@ -104,15 +121,17 @@ function warnOfShrinkage({warn}: RunContext, {id, backup}: RestoreSource): void 
 /**
  * Reads source and target, and decides on the strategy.
  * @param given the backup, if it was already found elsewhere
+ * @param beforeSwap the work of another command on the new database
  * @throws an error for each known reason why the restore would fail, with its own code
  */
 export async function planRestore(
   context: RunContext,
   request: RestoreRequest,
   given?: RestoreSource,
+  beforeSwap?: BeforeSwap,
 ): Promise<RestorePlan> {
   const {settings, signal} = context;
-  const connection = resolveConnection(settings);
+  const connection = beforeSwap?.target ?? resolveConnection(settings);
   refuseTransactionPooler(connection);
   const target = withDatabase(connection, request.targetDb ?? connection.database);
   const found = await context.progress.step('Find the backup', async (step) => {
@@ -265,6 +284,7 @@ export async function planRestore(
     );
     return {
       request,
+      beforeSwap,
       selection,
       // A dry run does not need them any more, and with very many tables they take most of the memory.
       source:

@@ -9,6 +9,7 @@ import {
   dropWorkDatabase,
   type Existence,
   openWorkDatabase,
+  setDatabaseOwner,
 } from '../../postgres/databases/create-database.js';
 import {listDatabases, whyDoubtful} from '../../postgres/databases/owner-comment.js';
 import {
@@ -17,6 +18,7 @@ import {
   defaultDatabaseAcl,
 } from '../../postgres/databases/database-properties.js';
 import {lockWaitMsFor} from '../../postgres/databases/lock-watch.js';
+import {formatMaskedComment, withoutMaskedTag} from '../../postgres/inspect/masked-comment.js';
 import {describeProcess, livenessOf, thisProcess} from '../../base/process-identity.js';
 import type {RunContext} from '../../run/run-context.js';
 import {runHook} from '../../run/run-hook.js';
@@ -130,20 +132,20 @@ async function fillAndSwap(
       if (setAside !== null)
         swapDone = await journal.begin({kind: 'swap', server, target, setAside, staging});
       await context.progress.step(setAside === null ? 'Rename it' : 'Swap', async (step) => {
-        const {databaseComment: comment} = copied.properties;
+        const {databaseComment} = copied.properties;
         const ownerComment = {
           kind: 'set-aside',
           database: target,
           at: now.toISOString(),
           owner: null,
-          comment,
+          comment: databaseComment,
         } as const;
         await swapDatabases(context.checkpoint, maintenance, locked, {
           name: target,
           incoming: staging,
           setAside,
           ownerComment,
-          comment,
+          comment: commentFor(plan, databaseComment),
           lockWaitMs: lockWaitMsFor(plan.request.lockWaitMs),
         });
         if (setAside !== null) {
@@ -167,6 +169,13 @@ async function fillAndSwap(
   return {...loaded, notCompared: [...loaded.notCompared, ...notCompared], setAside};
 }
 
+/** Says whether the restored content is masked, which the comment of the replaced database says of that one. */
+function commentFor({source, beforeSwap}: RestorePlan, replaced: string | null): string | null {
+  const comment = withoutMaskedTag(replaced);
+  const masked = source.backup?.record?.inventory.masked;
+  return beforeSwap?.comment(comment) ?? (masked ? formatMaskedComment({...masked, comment}) : comment);
+}
+
 /** Creates the database beside the target, loads and compares it. */
 async function fillStaging(
   context: RunContext,
@@ -180,12 +189,19 @@ async function fillStaging(
   const at = context.clock.now().toISOString();
   const owner = await thisProcess();
   await context.progress.step(`Create the database ${staging}`, async () => {
-    await createWorkDatabase(session, staging, copied.database, plan.rights.serverMajor, existence);
+    // The owner of a database can always connect to it.
+    const hidden = plan.beforeSwap ? {...copied.database, owner: undefined} : copied.database;
+    await createWorkDatabase(session, staging, hidden, plan.rights.serverMajor, existence);
     await context.checkpoint('staging.made');
     await openWorkDatabase(session, staging, {kind: 'staging', database, at, owner, comment: null});
     await context.checkpoint('staging.marked');
   });
-  const loaded = await loadAndCompare(context, plan, withDatabase(plan.target, staging));
+  const loaded = await loadAndCompare(
+    context,
+    plan,
+    withDatabase(plan.target, staging),
+    plan.beforeSwap?.change,
+  );
   await context.checkpoint('staging.filled');
   return loaded;
 }
@@ -193,11 +209,13 @@ async function fillStaging(
 /** Copies the properties to the new database. @returns differences from the backup, a line each */
 async function copyProperties(
   context: RunContext,
-  {source, load, present}: RestorePlan,
+  {source, load, present, beforeSwap}: RestorePlan,
   session: Session,
   staging: string,
   copied: CopiedProperties,
 ): Promise<string[]> {
+  const {owner} = copied.database;
+  if (beforeSwap && owner !== undefined) await setDatabaseOwner(session, staging, owner);
   // The comment is set with the name; until then the database has the owner comment.
   const databaseAcl = copied.properties.databaseAcl ?? [...defaultDatabaseAcl];
   const properties = {...copied.properties, databaseAcl, databaseComment: null};

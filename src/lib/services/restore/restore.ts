@@ -19,13 +19,18 @@ import {
 import {keysOf} from '../../encryption/settings.js';
 import {ageFileSource, canStream, placedSource} from './remote-source.js';
 import {restoreDatabase, type RestoreResult} from './execute.js';
+import type {BeforeSwap} from './plan.js';
 import {checkRestoreRequest, type RestoreRequest} from './options.js';
 
-/** @throws the errors of `restoreDatabase`, and before a database is touched KEY_NEEDED, DECRYPT_FAILED and the codes of the locations */
+/**
+ * @param beforeSwap the work of another command on the new database
+ * @throws the errors of `restoreDatabase`, and before a database is touched KEY_NEEDED, DECRYPT_FAILED and the codes of the locations
+ */
 export async function restoreFrom(
   context: RunContext,
   source: BackupSource,
   request: RestoreRequest,
+  beforeSwap?: BeforeSwap,
 ): Promise<RestoreResult> {
   checkRestoreRequest(request);
   const {settings} = context;
@@ -35,17 +40,22 @@ export async function restoreFrom(
   if (!backup) {
     const path = resolve(settings.cwd, request.backupFile ?? '');
     const isAgeFile = path.endsWith(ageSuffix) && (await localPlace(dirname(path)).status(basename(path)));
-    return isAgeFile ? restoreAgeFile(context, keys, request, path) : restoreDatabase(context, request);
+    return isAgeFile
+      ? restoreAgeFile(context, keys, request, path, beforeSwap)
+      : restoreDatabase(context, request, undefined, beforeSwap);
   }
   const isReadable = place.isOnThisMachine && !isEncrypted(backup);
   if (!isReadable && isRecorded(backup) && canStream(backup.format, request)) {
     const stored = placeOf(place, backup);
-    return restoreDatabase(context, request, await placedSource(context, stored, backup, keys));
+    const streamed = await placedSource(context, stored, backup, keys);
+    return restoreDatabase(context, request, streamed, beforeSwap);
   }
   const result = await withPlain(context, place, backup, keys, ({metadataPath}) =>
     restoreDatabase(
       context,
       defined({...request, backupFile: metadataPath, isLatest: undefined, at: undefined}),
+      undefined,
+      beforeSwap,
     ),
   );
   return {...result, backupPath: backup.path};
@@ -57,6 +67,7 @@ async function restoreAgeFile(
   keys: OpeningKeys,
   request: RestoreRequest,
   path: string,
+  beforeSwap: BeforeSwap | undefined,
 ): Promise<RestoreResult> {
   if (canStream('custom', request)) {
     context.warn(`${path} has no metadata, so only its completeness can be checked, not its checksums.`);
@@ -64,6 +75,7 @@ async function restoreAgeFile(
       context,
       request,
       await ageFileSource(context, localPlace(dirname(path)), path, keys),
+      beforeSwap,
     );
   }
   return withFetchedFolder(context, async (folder) => {
@@ -75,7 +87,7 @@ async function restoreAgeFile(
         signal: context.signal,
       });
     });
-    const result = await restoreDatabase(context, {...request, backupFile: plain});
+    const result = await restoreDatabase(context, {...request, backupFile: plain}, undefined, beforeSwap);
     return {...result, backupPath: path};
   });
 }

@@ -15,6 +15,7 @@ import {
   setAsideFor,
 } from '../../postgres/databases/owner-comment.js';
 import {lockWaitMsFor} from '../../postgres/databases/lock-watch.js';
+import {inspectComment} from '../../postgres/inspect/masked-comment.js';
 import {requireWritable} from '../../postgres/inspect/writable.js';
 import {isProductionDatabase} from '../guards/production.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -184,7 +185,7 @@ async function executeUndo(
         const now = context.clock.now();
         const isPresent = databases.some((database) => database.name === name);
         const setAside = isPresent ? await freeDatabaseName(session, name, 'before', now) : null;
-        const comment = await commentOf(session, name);
+        const comment = await inspectComment(session, name);
         const journal = openJournal(context, 'undo');
         const server = {host: target.host, port: target.port};
         const done =
@@ -213,15 +214,4 @@ async function executeUndo(
       },
     ),
   );
-}
-
-async function commentOf(
-  session: Parameters<typeof listDatabases>[0],
-  database: string,
-): Promise<string | null> {
-  const [row] = await session.query(
-    `SELECT pg_catalog.shobj_description(oid, 'pg_database') AS comment FROM pg_catalog.pg_database WHERE datname = $1`,
-    [database],
-  );
-  return row?.['comment'] ?? null;
 }

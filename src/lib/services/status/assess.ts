@@ -12,10 +12,8 @@ import {
   groupByDatabase,
   type GroupSources,
   isBackupRun,
-  type SourceOf,
 } from '../../catalog/database-groups.js';
 import {loggedRestoreTests, recordedRestoreTests, type RestoreTest} from './restore-tests.js';
-import {isNamed} from '../../settings/sources.js';
 import {isIncident, type RunRecord, type WatchedDatabase} from '../../run/run-record.js';
 import {describeLosses} from '../../catalog/shrink-alarm.js';
 
@@ -49,8 +47,7 @@ export interface Finding {
     | 'COPY_TOO_OLD'
     | 'COPY_DAMAGED'
     | 'PLACE_UNREADABLE'
-    | 'DISK_LOW'
-    | 'DATABASE_GONE';
+    | 'DISK_LOW';
   /** The database's label; null for findings about the folder. */
   readonly database: string | null;
   readonly message: string;
@@ -90,8 +87,6 @@ export interface DatabaseStatus extends WatchedDatabase {
   readonly storage: number;
   /** The newest usable copy of the whole database in each location for copies. */
   readonly copies: readonly {readonly place: string; readonly newest: NewestBackup | null}[];
-  /** Since when the server of the config file no longer has the database. */
-  readonly goneSince?: string;
 }
 
 export interface Status {
@@ -115,11 +110,8 @@ export interface StatusSources {
   readonly named?: readonly WatchedDatabase[];
   /** Databases that the current run forgets. */
   readonly forgetting?: NonNullable<GroupSources['forgetting']>;
-  /** Only databases with these names or labels, or of these servers; by default all. */
+  /** Only databases with these names or labels; by default all. */
   readonly databases?: readonly string[];
-  /** The names of `databases` in the config file, which must all have backups. */
-  readonly sources?: readonly string[];
-  readonly sourceOf?: SourceOf;
   /** Locations of copies; the catalogue contains the backups of all of them. */
   readonly copyPlaces?: readonly CopyPlace[];
 }
@@ -131,7 +123,7 @@ export interface CopyPlace {
 }
 
 export function assessStatus(sources: StatusSources, limits: StatusLimits): Status {
-  const {catalogue, runs, now, freeBytes, named = [], databases: wanted, sourceOf} = sources;
+  const {catalogue, runs, now, freeBytes, named = [], databases: wanted} = sources;
   // A forgotten database that is requested by name is reported.
   const {backups} = catalogue;
   const asked = backups.flatMap(({database}) =>
@@ -143,23 +135,21 @@ export function assessStatus(sources: StatusSources, limits: StatusLimits): Stat
       runs,
       named: [...named, ...asked],
       forgetting: sources.forgetting,
-      sourceOf,
     }),
   );
   const databases = groups
-    .filter(({database, label}) => wanted === undefined || isNamed(wanted, {label, name: database.name}))
+    .filter(
+      ({database, label}) => wanted === undefined || wanted.includes(database.name) || wanted.includes(label),
+    )
     .map((group) => describeDatabase(group, limits, sources));
   const findings = [
     ...databases.flatMap((database) => [
       ...findingsOf(database, limits, now),
       ...copyFindings(database, limits),
     ]),
-    ...missingSources(sources, groups),
-    ...(wanted ?? []).flatMap((name) => unknownFindings(name, groups, sources.sources)),
+    ...(wanted ?? []).flatMap((name) => unknownFindings(name, groups)),
     ...(sources.copyPlaces ?? []).flatMap(placeFindings),
-    ...(groups.length === 0 && wanted === undefined && (sources.sources ?? []).length === 0
-      ? [nothingWatched(catalogue, sources.place)]
-      : []),
+    ...(groups.length === 0 && wanted === undefined ? [nothingWatched(catalogue, sources.place)] : []),
     ...folderFindings(catalogue, databases, freeBytes),
   ];
   return {
@@ -173,7 +163,7 @@ export function assessStatus(sources: StatusSources, limits: StatusLimits): Stat
 function describeDatabase(
   group: DatabaseGroup,
   limits: StatusLimits,
-  {now, copyPlaces = [], runs: allRuns}: StatusSources,
+  {now, copyPlaces = []}: StatusSources,
 ): DatabaseStatus {
   const {backups, runs} = group;
   const newest = backups.find((backup) => isUsable(backup) && isProven(backup, limits.require));
@@ -188,7 +178,6 @@ function describeDatabase(
   const tried = restoreTestsOf(group);
   const tests = tried.filter(({outcome}) => outcome !== 'not-possible');
   const last = tried.at(-1);
-  const goneSince = goneSinceRun(group, allRuns);
   return {
     ...group.database,
     label: group.label,
@@ -213,20 +202,7 @@ function describeDatabase(
         const copy = backups.find((backup) => isUsable(backup) && backup.places?.includes(place));
         return {place, newest: copy ? describeBackup(copy, now) : null};
       }),
-    ...(goneSince === undefined ? {} : {goneSince}),
   };
-}
-
-/** The first of the last runs that did not find the database on its server, unless it has a newer backup. */
-function goneSinceRun({database, backups}: DatabaseGroup, runs: readonly RunRecord[]): string | undefined {
-  const newest = backups[0]?.createdAt.getTime() ?? 0;
-  return runs.find(
-    ({gone = [], startedAt}) =>
-      Date.parse(startedAt) > newest &&
-      gone.some(
-        ({name, host, port}) => name === database.name && host === database.host && port === database.port,
-      ),
-  )?.startedAt;
 }
 
 function isProven({record}: Backup, required: ProofLevel | null): boolean {
@@ -275,7 +251,6 @@ const clockTolerance = 5 * 60_000;
 
 function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Finding[] {
   const {label, newest, lastRestoreTest, restoreTestNotPossible, lastGoodRestoreTest, lastFailure} = status;
-  if (status.goneSince !== undefined) return [goneFinding(label, status.goneSince)];
   const findings: Finding[] = [];
   const find = (severity: Finding['severity'], code: Finding['code'], message: string): void => {
     findings.push({severity, code, database: label, message: `${label}: ${message}`});
@@ -402,39 +377,9 @@ function nothingWatched({backups}: Catalogue, place: string | undefined): Findin
   return {severity: 'critical', code: 'NO_BACKUP', database: null, message};
 }
 
-/** Its backups grow old, which is not a failure of a run. */
-function goneFinding(label: string, since: string): Finding {
-  return {
-    severity: 'warning',
-    code: 'DATABASE_GONE',
-    database: label,
-    message: `${label}: the server has no such database any more since ${since}; stop watching it with destino-db status --forget ${label}.`,
-  };
-}
-
-/** Databases of the config file without any backup or run, such as a server that was never reached. */
-function missingSources(
-  {sources = [], databases: wanted}: StatusSources,
-  groups: readonly DatabaseGroup[],
-): Finding[] {
-  return sources
-    .filter((name) => wanted === undefined || isNamed(wanted, {label: name, name}))
-    .filter((name) => !groups.some(({label}) => label === name || label.startsWith(`${name}/`)))
-    .map((name) => ({
-      severity: 'critical',
-      code: 'NO_BACKUP',
-      database: name,
-      message: `${name}: there is no backup.`,
-    }));
-}
-
 /** A requested database that is not watched; its name may be mistyped. */
-function unknownFindings(
-  name: string,
-  groups: readonly DatabaseGroup[],
-  sources: readonly string[] = [],
-): Finding[] {
-  const known = [...groups.flatMap(({database, label}) => [database.name, label]), ...sources];
+function unknownFindings(name: string, groups: readonly DatabaseGroup[]): Finding[] {
+  const known = groups.flatMap(({database, label}) => [database.name, label]);
   if (known.includes(name)) return [];
   const guess = nearest(name, known);
   const message = `${name}: there is no backup.${guess === undefined ? '' : ` Did you mean ${guess}?`}`;

@@ -24,6 +24,7 @@ const backup: ListedBackup = {
   kept: null,
   madeBy: 'destino-db',
   encrypted: false,
+  masked: false,
   shrunkTables: [],
   missing: [],
   places: [],

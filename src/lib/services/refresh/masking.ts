@@ -1,0 +1,205 @@
+/** The masks of a refresh: what they cover is checked before the restore, and again by all rows of the restored database, which is then masked and compared. */
+import {randomBytes} from 'node:crypto';
+import {qualifiedName} from '../../base/qualified-name.js';
+import {AppError} from '../../base/errors.js';
+import {countOf, formatCount} from '../../base/format.js';
+import {applyMasks, type MaskedRows} from '../../masks/apply-masks.js';
+import {
+  findPersonalByDump,
+  findPersonalInDatabase,
+  type PersonalColumn,
+  type PersonalFindings,
+} from '../../masks/find-personal.js';
+import {type MaskRules, maskRules} from '../../masks/mask-rules.js';
+import {planMasks} from '../../masks/plan-masks.js';
+import {type MaskProof, proveMasks, recordUnmasked} from '../../masks/prove-masks.js';
+import {withSession} from '../../postgres/client.js';
+import type {Connection} from '../../postgres/connect/connection.js';
+import type {RunContext} from '../../run/run-context.js';
+import type {Settings} from '../../settings/settings.js';
+import type {RestorePlan} from '../restore/plan.js';
+import {readTableRows} from '../restore/read-rows.js';
+import {readDumpDefinitions} from '../restore/source.js';
+
+export interface MaskingPlan {
+  readonly rules: MaskRules;
+  /** "schema.table.column" with the name of its mask. */
+  readonly masks: readonly {readonly column: string; readonly mask: string}[];
+  /** Columns that stay as they are. */
+  readonly kept: readonly {readonly column: string; readonly reason: string}[];
+  /** Tables that get no rows. */
+  readonly emptied: readonly string[];
+  /** Columns that look personal and have no rule: they stop a run. */
+  readonly personal: readonly PersonalColumn[];
+  readonly notLooked: PersonalFindings['notLooked'];
+}
+
+export interface Masked {
+  readonly tables: readonly MaskedRows[];
+  readonly proof: MaskProof;
+}
+
+/** Rows of each table that are looked at before the restore; after it, all rows are. */
+const sampledRows = 2000;
+const shortestKeyBytes = 16;
+
+/**
+ * Checks the rules against the backup before anything is restored.
+ * @param isPreview whether columns without a rule are returned instead of refused
+ * @throws PERSONAL_DATA, TABLE_NOT_FOUND, CONFIG_INVALID for a key that is too short
+ */
+export async function planMasking(
+  context: RunContext,
+  {source, load}: RestorePlan,
+  isPreview: boolean,
+): Promise<MaskingPlan> {
+  const {settings, signal, progress} = context;
+  const rules = maskRules(settings.config.masks);
+  maskKey(settings);
+  const definitions = await readDumpDefinitions(source, load.pgRestore, signal);
+  const tables = new Set(definitions.filter(({type}) => type === 'TABLE').map(qualifiedName));
+  const isThere = (table: {readonly schema: string; readonly name: string}): boolean =>
+    tables.has(qualifiedName(table));
+  const unknown = [...rules.columns, ...rules.emptied].find(
+    ({table, isBuiltIn}) => !isBuiltIn && !isThere(table),
+  );
+  if (unknown)
+    throw new AppError(
+      'TABLE_NOT_FOUND',
+      `The config names masks for ${qualifiedName(unknown.table)}, which is not a table of the backup. Nothing was changed.`,
+      {hint: 'See masks in the config file.'},
+    );
+  const {columns: personal, notLooked} = await progress.step('Look for personal data', async (step) => {
+    const finder = findPersonalByDump(definitions, rules, sampledRows);
+    const looked = source.tables.filter(
+      (table) => !rules.emptied.some((one) => qualifiedName(one.table) === qualifiedName(table)),
+    );
+    await readTableRows({
+      source,
+      pgRestore: load.pgRestore,
+      tables: looked,
+      takerOf: finder.takerOf,
+      drain: () => Promise.resolve(),
+      signal,
+    });
+    const found = finder.found();
+    step.note(
+      found.columns.length === 0
+        ? 'every personal column has a rule'
+        : countOf(found.columns.length, 'column'),
+    );
+    return found;
+  });
+  if (!isPreview) refuseUnruled(personal, 'Nothing was changed.');
+  const columns = rules.columns.filter(({table}) => isThere(table));
+  const nameOf = ({table, column}: (typeof columns)[number]): string => `${qualifiedName(table)}.${column}`;
+  return {
+    rules,
+    masks: columns.flatMap((rule) =>
+      rule.mask.mask === 'keep' ? [] : [{column: nameOf(rule), mask: rule.mask.mask}],
+    ),
+    kept: columns.flatMap((rule) =>
+      rule.mask.mask === 'keep' ? [{column: nameOf(rule), reason: rule.mask.reason}] : [],
+    ),
+    emptied: rules.emptied.flatMap(({table}) => (isThere(table) ? [qualifiedName(table)] : [])),
+    personal,
+    notLooked,
+  };
+}
+
+/**
+ * Looks through all rows again, masks them and compares the result with the values before.
+ * @param hidden the restored database, which nobody else can connect to
+ * @throws PERSONAL_DATA, MASK_REFUSED, MASK_INCOMPLETE, and the errors of `planMasks`
+ */
+export async function maskDatabase(
+  context: RunContext,
+  hidden: Connection,
+  {rules, masks}: MaskingPlan,
+): Promise<Masked> {
+  const {progress, settings, signal} = context;
+  return withSession(
+    hidden,
+    async (session) => {
+      await progress.step('Look for personal data in all rows', async () => {
+        const {columns} = await findPersonalInDatabase(session, rules);
+        refuseUnruled(columns, '');
+      });
+      const {plan, before, tables} = await progress.step('Mask', async (step) => {
+        const planned = await planMasks(session, rules);
+        const record = await recordUnmasked(session, planned, step);
+        const masked = await applyMasks(session, planned, {key: maskKey(settings), step});
+        const rows = masked.reduce((sum, one) => sum + one.rows, 0);
+        step.note(`${countOf(masked.length, 'table')}, ${countOf(rows, 'row')}`);
+        return {plan: planned, before: record, tables: masked};
+      });
+      await context.checkpoint('staging.masked');
+      const proof = await progress.step('Check the masks', async (step) => {
+        const result = await proveMasks(session, plan, before, step);
+        step.note(countOf(result.checks.length, 'check'));
+        return result;
+      });
+      const rows = tables.reduce((sum, one) => sum + one.rows, 0);
+      const failed = proof.checks.filter((check) => check.failed > 0).length;
+      context.record({masked: {columns: masks.length, rows, checks: proof.checks.length, failed}});
+      requireProof(proof);
+      await context.checkpoint('staging.proven');
+      return {tables, proof};
+    },
+    {signal},
+  );
+}
+
+/** @throws CONFIG_INVALID */
+function maskKey({environment}: Settings): Buffer {
+  const text = environment.get('DESTINO_DB_MASK_KEY');
+  if (text === undefined) return randomBytes(32);
+  const key = Buffer.from(text);
+  if (key.length < shortestKeyBytes)
+    throw new AppError('CONFIG_INVALID', `DESTINO_DB_MASK_KEY has fewer than ${shortestKeyBytes} bytes.`, {
+      hint: 'Make one: openssl rand -hex 32',
+    });
+  return key;
+}
+
+/** @throws PERSONAL_DATA */
+function refuseUnruled(columns: readonly PersonalColumn[], state: string): void {
+  if (columns.length === 0) return;
+  throw new AppError(
+    'PERSONAL_DATA',
+    `${countOf(columns.length, 'column')} ${columns.length === 1 ? 'looks' : 'look'} personal and ${columns.length === 1 ? 'has' : 'have'} no mask: ${columns.map(nameOfColumn).join(', ')}. ${state}`.trim(),
+    {
+      hint: 'Give each one a rule under "masks" in the config file; "keep" with a reason is one too.',
+      details: columns.map(describePersonal),
+    },
+  );
+}
+
+const nameOfColumn = ({table, column}: PersonalColumn): string => `${table}.${column}`;
+
+/** "public.orders.notes: email in 3 of 1,200 rows" */
+export function describePersonal(found: PersonalColumn): string {
+  const kinds = found.kinds.map(({kind, matches}) =>
+    matches === 0
+      ? `${kind} by its name`
+      : `${kind} in ${formatCount(matches)} of ${countOf(found.rowsLooked, 'row')}`,
+  );
+  return `${nameOfColumn(found)}: ${kinds.join(', ')}`;
+}
+
+/** @throws MASK_INCOMPLETE */
+function requireProof({passed, checks}: MaskProof): void {
+  const failed = checks.filter((check) => check.failed > 0);
+  if (passed && failed.length === 0) return;
+  throw new AppError(
+    'MASK_INCOMPLETE',
+    `The masked copy failed ${countOf(failed.length, 'check')}: ${failed.map(({of}) => of).join(', ')}.`,
+    {
+      hint: 'Look at the masks of these columns in the config file.',
+      details: failed.map(
+        ({kind, of, compared, failed: count}) =>
+          `${kind} of ${of}: ${formatCount(count)} of ${formatCount(compared)}`,
+      ),
+    },
+  );
+}

@@ -1,0 +1,202 @@
+/** Implements `refresh`: replaces a database of another environment by a masked copy of a backup. */
+import {formats} from '../../base/formats.js';
+import {defined} from '../../base/defined.js';
+import {AppError, messageOf} from '../../base/errors.js';
+import {formatBytes, formatTime} from '../../base/format.js';
+import {estimateRestoredSize} from '../../catalog/restored-size.js';
+import {withSession} from '../../postgres/client.js';
+import type {Connection} from '../../postgres/connect/connection.js';
+import {formatMaskedComment} from '../../postgres/inspect/masked-comment.js';
+import {describeObjects} from '../../postgres/inspect/inspect-target.js';
+import type {RunContext} from '../../run/run-context.js';
+import type {BackupSource} from '../../storage/fetch-backup.js';
+import {requireServerDisk} from '../guards/server-disk.js';
+import {dropOlderSetAside} from '../prune/prune-databases.js';
+import type {RestoreResult} from '../restore/execute.js';
+import type {RestoreRequest} from '../restore/options.js';
+import type {BeforeSwap, RestorePlan} from '../restore/plan.js';
+import {describeRoles} from '../restore/plan-roles.js';
+import {restoreFrom} from '../restore/restore.js';
+import {type Masked, maskDatabase, type MaskingPlan, planMasking} from './masking.js';
+import {refuseProduction, refuseSource, targetOf, type TargetRequest} from './target.js';
+
+export interface RefreshRequest
+  extends
+    TargetRequest,
+    Pick<
+      RestoreRequest,
+      'backupFile' | 'at' | 'parallelJobs' | 'roles' | 'allowOwnerChange' | 'dryRun' | 'waitMs' | 'lockWaitMs'
+    > {
+  /** Number of set-aside databases of the target to keep. */
+  readonly keepSetAside: number;
+}
+
+export interface RefreshResult
+  extends
+    Pick<
+      RestoreResult,
+      | 'mode'
+      | 'backup'
+      | 'backupPath'
+      | 'backupCreatedAt'
+      | 'target'
+      | 'host'
+      | 'present'
+      | 'duration'
+      | 'setAside'
+      | 'notes'
+      | 'notCompared'
+      | 'warnings'
+    >,
+    Omit<MaskingPlan, 'rules'> {
+  /** The tables of the backup. */
+  readonly tables: readonly {readonly table: string; readonly rows: number}[];
+  /** Estimated space on the server's disk, bytes. */
+  readonly estimatedSize: number;
+  /** The outcome of the masks and of their checks; null in a dry run. */
+  readonly masked: Masked | null;
+  /** Names of older set-aside databases that were dropped. */
+  readonly dropped: readonly string[];
+}
+
+/**
+ * Replaces the target by a masked copy of a backup, or with `dryRun` reports what would be done.
+ * @throws GUARD for a production target or the backup's own source; PERSONAL_DATA; MASK_INVALID; MASKS_NOT_PROVEN;
+ *   and the errors of a restore; the target is unchanged after all of them
+ */
+export async function refresh(
+  context: RunContext,
+  source: BackupSource,
+  request: RefreshRequest,
+): Promise<RefreshResult> {
+  const target = targetOf(context, request);
+  const {database, host, port} = target;
+  context.record({database: {name: database, systemIdentifier: null, host, port}});
+  await refuseProduction(context, target);
+  let masking: MaskingPlan | undefined;
+  let masked: Masked | null = null;
+  let estimatedSize = 0;
+  let backup = '';
+  const beforeSwap: BeforeSwap = {
+    target,
+    review: async (ctx, plan) => {
+      backup = plan.source.id;
+      await refuseSource(ctx, target, plan.source.backup?.record ?? null);
+      masking = await planMasking(ctx, plan, request.dryRun === true);
+      estimatedSize = await requireSpace(ctx, plan);
+      if (request.dryRun !== true) await confirm(ctx, plan, masking, request.keepSetAside);
+    },
+    change: async (ctx, hidden) => {
+      if (!masking) throw new AppError('UNEXPECTED', 'The masks were not planned.');
+      masked = await maskDatabase(ctx, hidden, masking);
+    },
+    comment: (comment) =>
+      formatMaskedComment({
+        at: context.clock.now().toISOString(),
+        backup,
+        comment,
+      }),
+  };
+  const restored = await restoreFrom(
+    context,
+    source,
+    defined<RestoreRequest>({
+      ...request,
+      targetDb: database,
+      isLatest: request.backupFile === undefined && request.at === undefined ? true : undefined,
+      createDb: true,
+      dropExisting: true,
+    }),
+    beforeSwap,
+  );
+  if (!masking) throw new AppError('UNEXPECTED', 'The masks were not planned.');
+  const dropped = restored.setAside === null ? [] : await dropOlder(context, target, request.keepSetAside);
+  const {mode, backupPath, backupCreatedAt, present, duration, setAside, notes, notCompared, warnings} =
+    restored;
+  const {rules: _rules, ...shown} = masking;
+  return {
+    mode,
+    backup,
+    backupPath,
+    backupCreatedAt,
+    target: database,
+    host,
+    present,
+    tables: restored.tables.map(({table, rows}) => ({table, rows})),
+    ...shown,
+    estimatedSize,
+    masked,
+    duration,
+    setAside,
+    dropped,
+    notes,
+    notCompared,
+    warnings,
+  };
+}
+
+/** Every masked row is written a second time. @returns bytes @throws DISK_FULL */
+async function requireSpace(context: RunContext, {source, beside, target}: RestorePlan): Promise<number> {
+  const {dump, sizeBytes, backup} = source;
+  const isCompressed = formats[dump.format].compressesInside || dump.compressed;
+  const size = estimateRestoredSize(
+    backup?.record ?? null,
+    {sizeBytes, isCompressed},
+    {schemaOnly: false, onlyTables: []},
+  );
+  const bytes = size.bytes * 2;
+  const where = beside?.maintenance ?? target;
+  await withSession(
+    where,
+    (session) =>
+      requireServerDisk(context, session, where, {
+        what: `Restoring into "${target.database}" and masking it`,
+        size: {...size, bytes},
+        isLikeCurrent: false,
+        hint: 'Free space on the server: destino-db prune --set-aside drops databases that were set aside.',
+      }),
+    {signal: context.signal},
+  );
+  return bytes;
+}
+
+async function confirm(
+  context: RunContext,
+  {source, target, present, roles}: RestorePlan,
+  masking: MaskingPlan,
+  keepSetAside: number,
+): Promise<void> {
+  if (!present && !roles) return;
+  const {database, host} = target;
+  await context.confirm({
+    action: `Replace the database "${database}" by a masked copy of the backup ${source.id}.`,
+    host,
+    database,
+    isProduction: false,
+    plan: [
+      `backup  ${source.path}, made ${formatTime(source.createdAt.toISOString())}`,
+      `masks  ${masking.masks.length === 0 ? 'none' : masking.masks.map(({column, mask}) => `${column} (${mask})`).join(', ')}`,
+      `there now  ${present ? describeObjects(present.objects) : 'nothing'}`,
+      `how  the backup is restored beside it, masked and checked; then the names are swapped, and the old database is kept (the newest ${keepSetAside}; older ones are dropped)`,
+      ...(roles ? [`created first  ${describeRoles(roles)}`] : []),
+    ],
+  });
+}
+
+/** The refresh is done: a set-aside database that cannot be dropped is only a warning. */
+async function dropOlder(context: RunContext, target: Connection, count: number): Promise<readonly string[]> {
+  try {
+    const {removed} = await context.progress.step('Drop older set-aside databases', async (step) => {
+      const result = await dropOlderSetAside(context, target, count);
+      const freed = result.removed.reduce((sum, {size}) => sum + (size ?? 0), 0);
+      if (result.removed.length === 0) step.skip('there are none');
+      else step.note(`${result.removed.length}, ${formatBytes(freed)}`);
+      return result;
+    });
+    return removed.map(({id}) => id);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    context.warn(`Older set-aside databases of "${target.database}" were not dropped: ${messageOf(error)}`);
+    return [];
+  }
+}
