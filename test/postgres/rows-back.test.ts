@@ -246,6 +246,40 @@ describe('in a schema with cycles, composite keys and partitions', () => {
     expect(await imageOf()).toEqual(before);
   });
 
+  it("of a partition's own foreign key, conflicts are predicted, and parents and children come along", async () => {
+    database = await createTempDatabase('template0');
+    await database.run(ownKeys);
+    await database.run(
+      'ALTER TABLE own.can_b DROP CONSTRAINT can_b_tank, ADD CONSTRAINT can_b_tank FOREIGN KEY (tank) REFERENCES own.tank ON DELETE CASCADE',
+    );
+    await backUp();
+    const backup = await imageOf();
+    await database.run('DELETE FROM own.can WHERE id = 1; DELETE FROM own.tank');
+    const before = await imageOf();
+    const alone = await run({tables: ['own.can'], execute: false});
+    expect(alone.tables[0]).toMatchObject({insert: 1, conflicts: 2});
+    expect(alone.reasons).toEqual([
+      {table: 'own.can', reason: 'parent gone: own.tank no longer has the row (can_b_tank)', rows: 2},
+    ]);
+    for (const related of [
+      {tables: ['own.can'], withParents: true},
+      {tables: ['own.tank', 'own.can'], keys: [], withChildren: true},
+    ]) {
+      const result = await run(related);
+      expect(result.conflicts).toEqual([]);
+      expect(await imageOf()).toEqual(backup);
+      await takeBack('latest');
+      expect(await imageOf()).toEqual(before);
+    }
+    const children = await run({tables: ['own.tank'], withChildren: true});
+    expect(children.tables.map(({table, insert}) => [table, insert])).toEqual([
+      ['own.tank', 2],
+      ['own.can', 2],
+    ]);
+    await database.run('INSERT INTO own.can VALUES (150, 1)');
+    expect((await failure(takeBack('latest'))).details.join()).toContain('rows of own.can refer to it');
+  });
+
   it('keys, a condition and columns narrow the restored rows', async () => {
     await farm();
     await database.run(
@@ -454,14 +488,22 @@ describe('as a role that may write and owns nothing', () => {
       CREATE TRIGGER touch BEFORE INSERT ON own.can FOR EACH ROW EXECUTE FUNCTION own.touch();
       CREATE ROLE ${role} LOGIN PASSWORD 'w'; GRANT USAGE ON SCHEMA own TO ${role};
       GRANT ALL ON ALL TABLES IN SCHEMA own TO ${role}; GRANT SET ON PARAMETER session_replication_role TO ${role};
-      DELETE FROM own.can; DELETE FROM own.tank`);
+      DELETE FROM own.can`);
     try {
       const before = await imageOf();
       const databaseUrl = urlOf({...database.connection, user: role, password: 'w'});
-      const error = await failure(run({tables: ['own.can']}, contextOf({settings: {databaseUrl}})));
+      const context = contextOf({settings: {databaseUrl}});
+      const meanwhile = {
+        ...context,
+        // The plan has found the parents.
+        checkpoint: async (point: string) => {
+          if (point === 'rows.undo-named') await database.run('DELETE FROM own.tank');
+        },
+      };
+      const error = await failure(run({tables: ['own.can']}, meanwhile));
       expect(error.code).toBe('ROWS_RESTORE_FAILED');
       expect(error.message).toContain('can_b_tank');
-      expect(await imageOf()).toEqual(before);
+      expect(await imageOf()).toEqual({...before, 'own.tank': {}});
       await run({tables: ['own.can', 'own.tank']}, contextOf({settings: {databaseUrl}}));
       expect(await imageOf()).toEqual(backup);
     } finally {

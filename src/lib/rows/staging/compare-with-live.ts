@@ -4,9 +4,14 @@ import type {Session} from '../../postgres/client.js';
 import {parseOnlyRow, pgCount} from '../../postgres/inspect/inspect-database.js';
 import {quoteIdentifier} from '../../postgres/quote.js';
 import {rowJsonExpression, type RowColumn} from '../model/row-json.js';
-import {fromRelation, type TargetReference} from './restore-target.js';
+import {
+  allReferences,
+  fromRelation,
+  type PartitionReference,
+  type TargetReference,
+} from './restore-target.js';
 import type {BackupTable} from './stage-backup.js';
-import {matches, sameKey} from './staged-conditions.js';
+import {matches, refers, sameKey} from './staged-conditions.js';
 import {keyText, lookupColumns, type SharedColumn} from './staged-table.js';
 
 export interface RowChoice {
@@ -146,14 +151,14 @@ async function keepOtherColumns(session: Session, {staged}: BackupTable): Promis
 export async function addMissingParents(
   session: Session,
   child: BackupTable,
-  reference: TargetReference,
+  reference: TargetReference | PartitionReference,
   parent: BackupTable,
 ): Promise<number> {
   const columns = valueColumns(parent);
   return session.execute(
     `INSERT INTO ${parent.staged.temp} (${['line', 'as_parent', ...columns].join(', ')})
      SELECT ${['p.line', 'true', ...columns.map((column) => `p.${column}`)].join(', ')} FROM ${parent.base} p
-      WHERE EXISTS (SELECT FROM ${child.staged.temp} s WHERE s.reason IS NULL AND ${matches(reference, 'staged')}
+      WHERE EXISTS (SELECT FROM ${child.staged.temp} s WHERE s.reason IS NULL AND ${refers(reference, child.staged.target, 'staged')}
                        AND NOT EXISTS (SELECT FROM ${fromRelation(reference.parent)} t WHERE ${matches(reference, 'target')}))
         AND NOT EXISTS (SELECT FROM ${parent.staged.temp} w WHERE w.line = p.line)
       ORDER BY p.line`,
@@ -168,13 +173,13 @@ export async function addMissingParents(
 export async function addLostChildren(
   session: Session,
   child: BackupTable,
-  reference: TargetReference,
+  reference: TargetReference | PartitionReference,
   parent: BackupTable,
 ): Promise<number> {
   const {staged, base} = child;
   const columns = valueColumns(child);
   const isOfParent = `EXISTS (SELECT FROM ${parent.staged.temp} p
-      WHERE p.reason IS NULL AND p.changes IS NULL AND ${matches(reference, 'staged')})
+      WHERE p.reason IS NULL AND p.changes IS NULL AND ${refers(reference, staged.target, 'staged')})
     AND NOT EXISTS (SELECT FROM ${staged.temp} w WHERE w.line = s.line)`;
   const live = fromRelation(staged.target);
   const insert = `INSERT INTO ${staged.temp} (${['line', 'changes', ...columns].join(', ')})`;
@@ -182,7 +187,7 @@ export async function addLostChildren(
     // A row that came as a parent as well does not depend on its children any more.
     await session.query(
       `UPDATE ${staged.temp} s SET as_parent = NULL WHERE s.as_parent AND EXISTS (SELECT FROM ${parent.staged.temp} p
-          WHERE p.reason IS NULL AND p.changes IS NULL AND p.as_parent IS NULL AND ${matches(reference, 'staged')})`,
+          WHERE p.reason IS NULL AND p.changes IS NULL AND p.as_parent IS NULL AND ${refers(reference, staged.target, 'staged')})`,
     );
     return session.execute(
       `${insert} SELECT ${['s.line', 'NULL', ...columns.map((column) => `s.${column}`)].join(', ')} FROM ${base} s
@@ -211,17 +216,17 @@ export async function dropIdleParents(session: Session, tables: readonly BackupT
   for (let isShrinking = true; isShrinking;) {
     isShrinking = false;
     for (const {staged: parent} of tables) {
-      const refers = tables.flatMap(({staged: child}) =>
-        child.target.references
+      const referring = tables.flatMap(({staged: child}) =>
+        allReferences(child.target)
           .filter(({parentTop}) => parentTop === parent.target.oid)
           .map(
             (reference) =>
-              `EXISTS (SELECT FROM ${child.temp} s WHERE s.reason IS NULL AND ${matches(reference, 'staged')}${child === parent ? ' AND s.line <> p.line' : ''})`,
+              `EXISTS (SELECT FROM ${child.temp} s WHERE s.reason IS NULL AND ${refers(reference, child.target, 'staged')}${child === parent ? ' AND s.line <> p.line' : ''})`,
           ),
       );
-      if (refers.length === 0) continue;
+      if (referring.length === 0) continue;
       const dropped = await session.execute(
-        `DELETE FROM ${parent.temp} p WHERE p.as_parent AND p.reason IS NULL AND NOT (${refers.join(' OR ')})`,
+        `DELETE FROM ${parent.temp} p WHERE p.as_parent AND p.reason IS NULL AND NOT (${referring.join(' OR ')})`,
       );
       isShrinking ||= dropped > 0;
     }

@@ -3,7 +3,7 @@ import type {Session} from '../../postgres/client.js';
 import {quoteLiteral} from '../../postgres/quote.js';
 import {findLinkConflicts} from './find-link-conflicts.js';
 import {alreadyThere, findMissingParents, mark} from './skip-reasons.js';
-import {fromRelation} from './restore-target.js';
+import {allReferences, fromRelation} from './restore-target.js';
 import {rowJsonExpression} from '../model/row-json.js';
 import type {StagedOrders} from './stage-orders.js';
 import type {StagedTable} from './staged-table.js';
@@ -35,7 +35,7 @@ export async function findConflicts(
     isGrowing = false;
     for (const each of waiting) isGrowing = (await findHeldValues(session, each)) > 0 || isGrowing;
     for (const each of staged.tables) {
-      for (const reference of each.target.references) {
+      for (const reference of allReferences(each.target)) {
         const count = await findMissingParents(session, staged, each, reference);
         isGrowing ||= count > 0;
       }

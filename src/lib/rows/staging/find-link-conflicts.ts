@@ -2,7 +2,7 @@
 import type {Session} from '../../postgres/client.js';
 import {quoteIdentifier, quoteLiteral} from '../../postgres/quote.js';
 import {alreadyThere, findMissingParents, mark} from './skip-reasons.js';
-import {fromRelation} from './restore-target.js';
+import {allReferences, fromRelation} from './restore-target.js';
 import type {StagedOrders} from './stage-orders.js';
 import type {StagedTable} from './staged-table.js';
 import {keyNumbers, linkColumns, sameKey, stillUnlinked} from './staged-conditions.js';
@@ -52,5 +52,5 @@ export async function findLinkConflicts(
       `UPDATE ${temp} s SET ${list.join(', ')} FROM ${from} t WHERE s.reason IS NULL AND ${key}`,
     );
   }
-  for (const reference of target.references) await findMissingParents(session, staged, each, reference);
+  for (const reference of allReferences(target)) await findMissingParents(session, staged, each, reference);
 }

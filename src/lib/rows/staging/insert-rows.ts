@@ -7,7 +7,12 @@ import {withOwnSearchPath} from '../../postgres/search-path.js';
 import {insertGroups} from '../model/insert-groups.js';
 import {proveRows, type RestoredCounts} from './verify-rows.js';
 import type {OrderFile} from '../file/order-file.js';
-import {fromRelation, type PartitionReference, type TargetReference} from './restore-target.js';
+import {
+  allReferences,
+  fromRelation,
+  type PartitionReference,
+  type TargetReference,
+} from './restore-target.js';
 import {advanceSequences} from './sequences.js';
 import {different} from './row-differences.js';
 import type {StagedOrders} from './stage-orders.js';
@@ -82,10 +87,7 @@ export async function whileSilent(
   if (silent.length === 0) return work();
   for (const {temp, target} of silent) {
     // Of a partition's own key also parents of rows in other partitions: locks of rows that stay do no harm.
-    for (const reference of [
-      ...target.references.filter(({isSoft}) => !isSoft),
-      ...target.partitionReferences,
-    ])
+    for (const reference of allReferences(target).filter(({isSoft}) => !isSoft))
       await lockWhereAllowed(
         session,
         `SELECT count(*) AS rows FROM (SELECT 1 FROM ${fromRelation(reference.parent)} t
@@ -96,8 +98,7 @@ export async function whileSilent(
   await work();
   await setTriggers(session, 'DEFAULT');
   for (const each of silent) {
-    const hard = each.target.references.filter(({isSoft}) => !isSoft);
-    for (const reference of [...hard, ...each.target.partitionReferences]) {
+    for (const reference of allReferences(each.target).filter(({isSoft}) => !isSoft)) {
       const isSet = reference.columns.map((number) => `s.c${number} IS NOT NULL`).join(' AND ');
       const [row] = await session.query(
         `SELECT count(*) AS rows FROM ${each.temp} s WHERE s.reason IS NULL AND ${isSet} AND ${isStoredIn(reference, each)}
@@ -128,7 +129,7 @@ async function lockWhereAllowed(session: Session, sql: string): Promise<void> {
 /** Tables in the order in which they are filled: parents first, those that refer to one another together. */
 export function groupsOf(tables: readonly StagedTable[]): StagedTable[][] {
   return insertGroups(tables, (child) =>
-    [...child.target.references, ...child.target.partitionReferences].flatMap(({parentTop}) =>
+    allReferences(child.target).flatMap(({parentTop}) =>
       tables.filter((table) => table !== child && table.target.oid === parentTop),
     ),
   );

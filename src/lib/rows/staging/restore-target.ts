@@ -56,7 +56,11 @@ const reference = z.object({
 });
 
 /** A foreign key that a partition has and its table has not; `columns` are numbers of the table's columns. */
-const partitionReference = reference.extend({partition: relation});
+const partitionReference = reference.extend({
+  partition: relation,
+  /** The rows of the partition, as an expression over the table's columns; null where that is every row. */
+  bound: z.string().nullable(),
+});
 
 const targetTable = relation.extend({
   isOwner: z.boolean(),
@@ -73,6 +77,14 @@ export type TargetColumn = z.infer<typeof column>;
 export type TargetExclusive = z.infer<typeof exclusive>;
 export type TargetReference = z.infer<typeof reference>;
 export type PartitionReference = z.infer<typeof partitionReference>;
+
+/** The foreign keys of the table and those that only a partition has. */
+export function allReferences({
+  references,
+  partitionReferences,
+}: TargetTable): readonly (TargetReference | PartitionReference)[] {
+  return [...references, ...partitionReferences];
+}
 
 const relationFields = (alias: string, schema: string): string => `
   'oid', ${alias}.oid::text, 'schema', ${schema}.nspname, 'name', ${alias}.relname, 'kind', ${alias}.relkind,
@@ -127,6 +139,7 @@ const referencesSql = `
 const partitionReferencesSql = `
   SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
            'partition', pg_catalog.json_build_object(${relationFields('q', 'qn')}),
+           'bound', pg_catalog.pg_get_partition_constraintdef(q.oid),
            'columns', (SELECT pg_catalog.json_agg(ca.attnum ORDER BY o.k)
                          FROM pg_catalog.unnest(f.conkey) WITH ORDINALITY o(num, k)
                          JOIN pg_catalog.pg_attribute qa ON qa.attrelid = q.oid AND qa.attnum = o.num

@@ -1,10 +1,10 @@
 /** Writes into staged rows why they are skipped. */
 import type {Session} from '../../postgres/client.js';
 import {quoteLiteral} from '../../postgres/quote.js';
-import {fromRelation, type TargetReference} from './restore-target.js';
+import {fromRelation, type PartitionReference, type TargetReference} from './restore-target.js';
 import type {StagedOrders} from './stage-orders.js';
 import type {StagedTable} from './staged-table.js';
-import {matches} from './staged-conditions.js';
+import {hasReference, matches, refers} from './staged-conditions.js';
 
 /** The one reason that keeps nothing else back: the same row is there. */
 export const alreadyThere = 'already there';
@@ -25,7 +25,7 @@ export async function findMissingParents(
   session: Session,
   staged: StagedOrders,
   child: StagedTable,
-  reference: TargetReference,
+  reference: TargetReference | PartitionReference,
 ): Promise<number> {
   const parent = staged.tables.find(({target}) => target.oid === reference.parentTop);
   const name = `${reference.parent.schema}.${reference.parent.name}`;
@@ -34,7 +34,7 @@ export async function findMissingParents(
     count += await session.execute(
       `UPDATE ${child.temp} s SET reason = ${quoteLiteral(`parent skipped: it hangs on a row of ${name} that is skipped`)}
          FROM ${parent.temp} p
-        WHERE s.reason IS NULL AND p.reason IS NOT NULL AND p.reason <> ${quoteLiteral(alreadyThere)} AND p.changes IS NULL AND ${matches(reference, 'staged')}`,
+        WHERE s.reason IS NULL AND p.reason IS NOT NULL AND p.reason <> ${quoteLiteral(alreadyThere)} AND p.changes IS NULL AND ${refers(reference, child.target, 'staged')}`,
     );
   }
   if (reference.isSoft) return count;
@@ -48,7 +48,7 @@ export async function findMissingParents(
       session,
       child,
       quoteLiteral(`parent gone: ${name} no longer has the row (${reference.name})`),
-      `${isSet} AND NOT EXISTS (SELECT FROM ${fromRelation(reference.parent)} t WHERE ${matches(reference, 'target')})${inFile}`,
+      `${isSet} AND ${hasReference(reference, child.target)} AND NOT EXISTS (SELECT FROM ${fromRelation(reference.parent)} t WHERE ${matches(reference, 'target')})${inFile}`,
     ))
   );
 }

@@ -1,7 +1,7 @@
 /** SQL conditions by which staged rows meet the rows of the database and one another. */
 import {quoteIdentifier} from '../../postgres/quote.js';
 import {builtInEquality, compareSql} from '../model/operators.js';
-import type {TargetReference} from './restore-target.js';
+import type {PartitionReference, TargetReference, TargetTable} from './restore-target.js';
 import type {StagedOrders} from './stage-orders.js';
 import type {StagedTable} from './staged-table.js';
 
@@ -64,6 +64,26 @@ export function matches(
         : compareSql(operators[index] ?? builtInEquality, column, `s.c${number}`);
     })
     .join(' AND ');
+}
+
+/** SQL: `matches`, for a row `s` of the table that has the key: of a partition's own key only rows that the partition takes. */
+export function refers(
+  reference: TargetReference | PartitionReference,
+  table: TargetTable,
+  where: 'staged' | 'target',
+): string {
+  return `${hasReference(reference, table)} AND ${matches(reference, where)}`;
+}
+
+/** SQL: whether the row `s` of the table has the key at all. */
+export function hasReference(
+  reference: TargetReference | PartitionReference,
+  {columns}: TargetTable,
+): string {
+  if (!('bound' in reference) || reference.bound === null) return 'true';
+  // The bound names the columns as the table does.
+  const values = columns.map(({number, name}) => `s.c${number} AS ${quoteIdentifier(name)}`);
+  return `EXISTS (SELECT FROM (SELECT ${values.join(', ')}) destino_row WHERE ${reference.bound})`;
 }
 
 /** Columns that the values of links set. */

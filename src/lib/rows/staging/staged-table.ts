@@ -3,7 +3,7 @@ import {quoteIdentifier} from '../../postgres/quote.js';
 import type {ColumnForm} from './copy-text.js';
 import type {FileTable, OrderFile} from '../file/order-file.js';
 import type {SoftLink} from '../model/read-schema.js';
-import type {TargetColumn, TargetTable} from './restore-target.js';
+import {allReferences, type TargetColumn, type TargetTable} from './restore-target.js';
 import type {RowColumn} from '../model/row-json.js';
 import {snakeCase} from './snake-case.js';
 
@@ -188,5 +188,5 @@ export function changedTypes({file, shared}: StagedTable): {name: string; before
 
 /** Numbers of the columns by which rows are looked up: keys and references. */
 export function lookupColumns({target, key}: StagedTable): number[] {
-  return [...new Set([...key, ...target.references.flatMap((reference) => reference.columns)])];
+  return [...new Set([...key, ...allReferences(target).flatMap((reference) => reference.columns)])];
 }

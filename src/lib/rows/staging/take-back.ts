@@ -11,7 +11,7 @@ import {rowJsonExpression} from '../model/row-json.js';
 import {aliased, keyNumbers, linkColumns, sameKey} from './staged-conditions.js';
 import {findWaiting} from './unique-turns.js';
 import {groupsOf, proveLinks, updateRows, whileSilent} from './insert-rows.js';
-import {fromRelation, type TargetTable} from './restore-target.js';
+import {allReferences, fromRelation, type TargetTable} from './restore-target.js';
 import {different} from './row-differences.js';
 import {mark} from './skip-reasons.js';
 import type {StagedOrders} from './stage-orders.js';
@@ -69,7 +69,7 @@ export async function findChangesSince(
 
 /** Rows that came since and refer to rows that would go: a cascade would take them. */
 async function findReferring(session: Session, staged: StagedOrders, child: TargetTable): Promise<void> {
-  for (const reference of child.references) {
+  for (const reference of allReferences(child)) {
     const parent = staged.tables.find(({target}) => target.oid === reference.parentTop);
     if (!parent) continue;
     const refers = reference.columns
@@ -96,7 +96,7 @@ async function findReferring(session: Session, staged: StagedOrders, child: Targ
       session,
       parent,
       quoteLiteral(`rows of ${child.schema}.${child.name} refer to it (${reference.name})`),
-      `s.changes IS NULL AND EXISTS (SELECT FROM ${fromRelation(child)} t WHERE ${refers}${goes}${isUnlinked})`,
+      `s.changes IS NULL AND EXISTS (SELECT FROM ${fromRelation('partition' in reference ? reference.partition : child)} t WHERE ${refers}${goes}${isUnlinked})`,
     );
   }
 }

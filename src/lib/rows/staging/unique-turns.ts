@@ -2,7 +2,7 @@
 import type {Session} from '../../postgres/client.js';
 import {quoteIdentifier, quoteLiteral} from '../../postgres/quote.js';
 import {compareSql} from '../model/operators.js';
-import {fromRelation, type TargetExclusive} from './restore-target.js';
+import {allReferences, fromRelation, type TargetExclusive} from './restore-target.js';
 import {aliased, keyNumbers, linkColumns, sameKey} from './staged-conditions.js';
 import type {StagedTable} from './staged-table.js';
 
@@ -64,7 +64,7 @@ export async function findSameUnique(
     return;
   }
   // Links are set after all rows are inserted, so a row that sets one cannot be updated before.
-  const links = target.references.flatMap((reference) => reference.columns);
+  const links = allReferences(target).flatMap((reference) => reference.columns);
   const isFreer =
     key.length === 0
       ? 'false'

@@ -20,7 +20,7 @@ import {
 import {countReasons, listConflicts, type RestoreConflict} from '../../rows/staging/count-staged.js';
 import {findConflicts} from '../../rows/staging/find-conflicts.js';
 import {findRuleConflicts} from '../../rows/staging/find-rule-conflicts.js';
-import {fromRelation} from '../../rows/staging/restore-target.js';
+import {allReferences, fromRelation} from '../../rows/staging/restore-target.js';
 import type {BackupTable} from '../../rows/staging/stage-backup.js';
 import type {StagedOrders} from '../../rows/staging/stage-orders.js';
 import {sameKey} from '../../rows/staging/staged-conditions.js';
@@ -184,7 +184,7 @@ async function addRelated(session: Session, {tables, request}: RowSet): Promise<
   for (let isGrowing = request.withParents || request.withChildren; isGrowing;) {
     isGrowing = false;
     for (const child of tables) {
-      for (const reference of child.staged.target.references) {
+      for (const reference of allReferences(child.staged.target)) {
         const parent = tables.find(({staged}) => staged.target.oid === reference.parentTop);
         if (!parent) continue;
         if (request.withParents && parent.staged.key.length > 0)
