@@ -17,15 +17,16 @@ if (args.length === 1 && ['--version', '-v', 'version'].includes(args[0])) {
   const {name, version} = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   process.stdout.write(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
 } else if (!(await showPreparedHelp())) {
-  const {enableCompileCache} = await import('node:module');
+  const {createRequire, enableCompileCache} = await import('node:module');
+  const require = createRequire(import.meta.url);
   enableCompileCache?.(); // Node 22 and newer
   // The AWS SDK says on stderr, at every use, which Node.js its future versions will need.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
   // Stacks name the files of the source; reading the maps takes time that only those who look at stacks should spend.
   if (args.includes('--verbose')) process.setSourceMapsEnabled(true);
-  const {flush, handle, run} = await import('../dist/program/cli/oclif.js');
+  const {flush, handle, run} = require('../dist/program/cli/oclif.js');
   // Before the command: a module that could not be opened with it cannot be loaded again to tell so.
-  const {asAppError, errorLines} = await import('../dist/program/cli/show/show-error.js');
+  const {asAppError, errorLines} = require('../dist/program/cli/show/show-error.js');
   if (args.length === 0) args.push('overview');
   // Help needs none of them, and would take their values for words.
   args.push(...(isHelp ? globalFlags.filter((flag) => flag === '--no-color') : globalFlags));

@@ -63,16 +63,20 @@ const bundle = await rolldown({
   resolve: {extensionAlias: {'.js': ['.ts', '.js']}, mainFields: ['module', 'main']},
   plugins: [lazyOclif],
   external: [/^@aws-sdk\//, /^@smithy\//, 'pg-native', 'typescript'],
-  transform: {define: {__dirname: 'import.meta.dirname', __filename: 'import.meta.filename'}},
 });
 const {output} = await bundle.write({
   dir: join(root, 'dist/program'),
+  // Node.js 20 opens two dozen of these a twentieth of a start sooner than modules of the other kind.
+  format: 'cjs',
+  exports: 'named',
   chunkFileNames: 'shared/[name]-[hash].js',
   // For the stacks that --verbose shows; without the sources, which the repository has.
   sourcemap: true,
   sourcemapExcludeSources: true,
   minify: true,
 });
+
+writeFileSync(join(root, 'dist/program/package.json'), '{"type": "commonjs"}\n');
 
 // The licences of the packages ask for their texts to go with every copy.
 const packages = new Map();

@@ -15,7 +15,7 @@ import {findPassword} from '../../src/lib/postgres/connect/password-file.js';
 import {parseServiceFile} from '../../src/lib/postgres/connect/service-file.js';
 import {parseNamePattern} from '../../src/lib/postgres/inspect/table-pattern.js';
 import {redact} from '../../src/lib/base/redact.js';
-import {parseConfig} from '../../src/lib/settings/read-config.js';
+import {parseConfig} from '../../src/lib/settings/parse-config.js';
 import {quoteForShell} from '../../src/lib/base/shell-quote.js';
 import {cronBlock, cronTime, withCronBlock} from '../../src/lib/services/schedule/cron-block.js';
 import {nextRuns} from '../../src/lib/services/schedule/next-runs.js';

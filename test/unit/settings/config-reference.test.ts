@@ -2,7 +2,7 @@
 import {readFile} from 'node:fs/promises';
 import {expect, it} from 'vitest';
 import {configJsonSchema, configKeys, withTables} from '../../../src/lib/settings/config-reference.js';
-import {parseConfig} from '../../../src/lib/settings/read-config.js';
+import {parseConfig} from '../../../src/lib/settings/parse-config.js';
 
 const page = await readFile(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
 

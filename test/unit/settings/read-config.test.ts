@@ -1,7 +1,8 @@
 import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
-import {defaultConfigName, parseConfig, readConfig} from '../../../src/lib/settings/read-config.js';
+import {parseConfig} from '../../../src/lib/settings/parse-config.js';
+import {defaultConfigName, readConfig} from '../../../src/lib/settings/read-config.js';
 import {loadSettings} from '../../../src/lib/settings/settings.js';
 import {tempFolder} from '../../support/run-cli.js';
 
