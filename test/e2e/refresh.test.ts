@@ -190,3 +190,24 @@ async function newest(): Promise<string> {
   const {backups} = (await run(['list', '--json'])).json() as {backups: {id: string; masked: boolean}[]};
   return backups.find(({masked}) => !masked)?.id ?? '';
 }
+
+it('keeps chosen rows with all that they need, masked', async () => {
+  await configure(shopMasks, {
+    subset: {'public.orders': `"createdAt" > '2026-04-01'`, 'public.email_alerts': 'none'},
+  });
+  const preview = await run(['refresh', '--target-url-env', 'STAGING_URL', '--dry-run']);
+  expect(preview.stdout).toMatch(/public\.email_alerts +rows: none/);
+  const done = await refresh();
+  expect(done.stderr).toBe('');
+  expect(done.status).toBe(0);
+  const {masked} = done.json() as {masked: {reduced: {table: string; rows: number; before: number}[]}};
+  const copy = existingDatabase(target);
+  const [counts] = await copy.query(
+    `SELECT (SELECT count(*) FROM orders) AS orders, (SELECT count(*) FROM orders WHERE "createdAt" <= '2026-04-01') AS old, (SELECT count(*) FROM email_alerts) AS alerts`,
+  );
+  const orders = masked.reduced.find(({table}) => table === 'public.orders');
+  expect(counts).toEqual({orders: String(orders?.rows), old: '0', alerts: '0'});
+  expect(orders?.rows).toBeLessThan(orders?.before ?? 0);
+  const rows = rowsOf(copy);
+  expect((await people()).filter((value) => rows.includes(value))).toEqual([]);
+}, 60_000);

@@ -198,6 +198,12 @@ export const configSchema = z.strictObject({
   orders: ordersConfig
     .exactOptional()
     .describe('Which orders orders:clean deletes and which it always keeps.'),
+  subset: z
+    .record(z.string(), z.string().min(1))
+    .exactOptional()
+    .describe(
+      'Rows of a refreshed database by table ("schema.table"): an SQL condition, "none" or "all". Rows stay that meet it, that they refer to, and that belong to them.',
+    ),
   masks: masksConfig
     .exactOptional()
     .describe(

@@ -48,10 +48,11 @@ function previewLines(result: RefreshResult, style: Style, {now, repeat}: Refres
   ];
 }
 
-function maskLines({masks, kept, emptied, notLooked, notes}: RefreshResult, style: Style): string[] {
+function maskLines({masks, kept, emptied, subset, notLooked, notes}: RefreshResult, style: Style): string[] {
   const rows = [
     ...masks.map(({column, mask}) => [printable(column), mask]),
     ...emptied.map((name) => [printable(name), 'no rows']),
+    ...Object.entries(subset).map(([name, rule]) => [printable(name), `rows: ${printable(rule)}`]),
     ...kept.map(({column, reason}) => [printable(column), `keep: ${printable(reason)}`]),
   ];
   return [
@@ -73,6 +74,7 @@ function doneLines(result: RefreshResult, style: Style, {bin, variable}: Refresh
     style.bold(
       `${target} on ${printable(result.host)} is a masked copy of ${printable(result.backup)}: ${countOf(result.tables.length, 'table')}, ${countOf(totalRows(result), 'row')}, ${formatDuration(result.duration)}.`,
     ),
+    ...((masked?.reduced.length ?? 0) === 0 ? [] : [subsetLine(masked?.reduced ?? [])]),
     `Masked: ${countOf(result.masks.length, 'column')} in ${countOf(rows, 'row')}${result.emptied.length === 0 ? '' : `; ${countOf(result.emptied.length, 'table')} without rows`}.`,
     `Proven: ${formatCount(checks.length)} checks found no value of the backup in a masked column and none of its e-mail addresses anywhere.`,
     ...(masked?.proof.notCompared ?? []).map(
@@ -88,6 +90,12 @@ function doneLines(result: RefreshResult, style: Style, {bin, variable}: Refresh
         ]),
     ...(dropped.length === 0 ? [] : [`Dropped: ${dropped.map(printable).join(', ')}.`]),
   ];
+}
+
+function subsetLine(reduced: NonNullable<RefreshResult['masked']>['reduced']): string {
+  const sum = (of: 'rows' | 'before'): string =>
+    formatCount(reduced.reduce((total, table) => total + table[of], 0));
+  return `Chosen: ${sum('rows')} of ${sum('before')} rows in ${countOf(reduced.length, 'table')}.`;
 }
 
 function totalRows({tables}: RefreshResult): number {

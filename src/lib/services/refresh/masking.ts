@@ -16,10 +16,12 @@ import {type MaskProof, proveMasks, recordUnmasked} from '../../masks/prove-mask
 import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import type {RunContext} from '../../run/run-context.js';
+import {columnNameParts} from '../../settings/column-name.js';
 import type {Settings} from '../../settings/settings.js';
 import type {RestorePlan} from '../restore/plan.js';
 import {readTableRows} from '../restore/read-rows.js';
 import {readDumpDefinitions} from '../restore/source.js';
+import {type ReducedTable, reduceToSubset} from './subset.js';
 
 export interface MaskingPlan {
   readonly rules: MaskRules;
@@ -27,6 +29,8 @@ export interface MaskingPlan {
   readonly masks: readonly {readonly column: string; readonly mask: string}[];
   /** Columns that stay as they are. */
   readonly kept: readonly {readonly column: string; readonly reason: string}[];
+  /** Conditions, "none" and "all" by table, which choose the rows of the copy. */
+  readonly subset: Readonly<Record<string, string>>;
   /** Tables that get no rows. */
   readonly emptied: readonly string[];
   /** Columns that look personal and have no rule: they stop a run. */
@@ -35,6 +39,8 @@ export interface MaskingPlan {
 }
 
 export interface Masked {
+  /** Tables of a subset with the number of rows that stayed; empty without one. */
+  readonly reduced: readonly ReducedTable[];
   readonly tables: readonly MaskedRows[];
   readonly proof: MaskProof;
 }
@@ -69,6 +75,16 @@ export async function planMasking(
       `The config names masks for ${qualifiedName(unknown.table)}, which is not a table of the backup. Nothing was changed.`,
       {hint: 'See masks in the config file.'},
     );
+  const {subset = {}} = settings.config;
+  const unknownPart = Object.keys(subset).find(
+    (name) => !tables.has((columnNameParts(name) ?? []).join('.')),
+  );
+  if (unknownPart !== undefined)
+    throw new AppError(
+      'TABLE_NOT_FOUND',
+      `The config's "subset" names ${unknownPart}, which is not a table of the backup. Nothing was changed.`,
+      {hint: 'Tables are named "schema.table".'},
+    );
   const {columns: personal, notLooked} = await progress.step('Look for personal data', async (step) => {
     const finder = findPersonalByDump(definitions, rules, sampledRows);
     const looked = source.tables.filter(
@@ -95,6 +111,7 @@ export async function planMasking(
   const nameOf = ({table, column}: (typeof columns)[number]): string => `${qualifiedName(table)}.${column}`;
   return {
     rules,
+    subset,
     masks: columns.flatMap((rule) =>
       rule.mask.mask === 'keep' ? [] : [{column: nameOf(rule), mask: rule.mask.mask}],
     ),
@@ -115,12 +132,25 @@ export async function planMasking(
 export async function maskDatabase(
   context: RunContext,
   hidden: Connection,
-  {rules, masks}: MaskingPlan,
+  {rules, masks, subset}: MaskingPlan,
 ): Promise<Masked> {
   const {progress, settings, signal} = context;
   return withSession(
     hidden,
     async (session) => {
+      const reduced =
+        Object.keys(subset).length === 0
+          ? []
+          : await progress.step('Choose the rows', async (step) => {
+              const left = await reduceToSubset(session, subset, step);
+              step.note(
+                countOf(
+                  left.reduce((sum, {rows}) => sum + rows, 0),
+                  'row',
+                ),
+              );
+              return left;
+            });
       await progress.step('Look for personal data in all rows', async () => {
         const {columns} = await findPersonalInDatabase(session, rules);
         refuseUnruled(columns, '');
@@ -144,7 +174,7 @@ export async function maskDatabase(
       context.record({masked: {columns: masks.length, rows, checks: proof.checks.length, failed}});
       requireProof(proof);
       await context.checkpoint('staging.proven');
-      return {tables, proof};
+      return {reduced, tables, proof};
     },
     {signal},
   );
