@@ -41,7 +41,6 @@ export default class Verify extends BaseCommand {
     '<%= config.bin %> verify',
     '<%= config.bin %> verify latest --level restore',
     '<%= config.bin %> verify --sample 2 --level restore --scratch local',
-    '<%= config.bin %> verify --checks-live',
     '<%= config.bin %> verify --from s3://bucket/db --level restore --identity key.txt',
   ];
   static override args = backupArgument;

@@ -78,6 +78,7 @@ const owners: Readonly<Record<string, RegExp>> = {
   listr2: /^lib\/progress\/listr-progress\.ts$/,
   '@aws-sdk/client-s3': /^lib\/storage\/s3\/s3-[a-z]+\.ts$/,
   '@smithy/node-http-handler': /^lib\/storage\/s3\/s3-client\.ts$/,
+  nodemailer: /^lib\/services\/status\/send-mail\.ts$/,
   'age-encryption': /^lib\/encryption\/age-(?:keys|passphrase)\.ts$/,
   chalk: /^lib\/cli\/show\/style\.ts$/,
   'fastest-levenshtein': /^lib\/base\/nearest\.ts$/,
@@ -94,6 +95,7 @@ const lazyPackages = [
   '@aws-sdk/client-s3',
   '@smithy/node-http-handler',
   'age-encryption',
+  'nodemailer',
 ];
 
 const globals: readonly {name: string; what: RegExp; where: RegExp}[] = [

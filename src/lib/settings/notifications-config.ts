@@ -31,6 +31,38 @@ const address = {
   urlEnv: z.string().min(1).exactOptional().describe('Environment variable with the address.'),
 };
 
+const mail = z.strictObject({
+  type: z.literal('mail'),
+  host: z.string().min(1).describe('Name of the mail server; its certificate must have this name.'),
+  port: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .exactOptional()
+    .describe('Port of the mail server (default: 587 for starttls, 465 for tls, 25 for none).'),
+  security: z
+    .enum(['starttls', 'tls', 'none'])
+    .exactOptional()
+    .describe(
+      'Encryption, which is required: after the greeting (starttls, the default), from the start (tls), or none, without a user.',
+    ),
+  user: z.string().min(1).exactOptional().describe('User at the mail server (default: no login).'),
+  passwordEnv: z
+    .string()
+    .min(1)
+    .exactOptional()
+    .describe('Environment variable with the password of the user.'),
+  caFile: z
+    .string()
+    .min(1)
+    .exactOptional()
+    .describe('Certificate authority of the mail server (PEM; default: those of Node.js).'),
+  from: z.string().min(3).describe('Address of the sender.'),
+  to: z.array(z.string().min(3)).min(1).describe('Addresses of the receivers.'),
+  ...common,
+});
+export type MailTarget = z.infer<typeof mail>;
+
 const target = z
   .discriminatedUnion('type', [
     z.strictObject({type: z.literal('ping').describe('Kind of target.'), ...address, ...common}),
@@ -48,9 +80,24 @@ const target = z
       argv: z.array(z.string()).min(1).describe('Program and arguments, run without a shell.'),
       ...common,
     }),
+    mail,
   ])
-  .refine((given) => given.type === 'command' || (given.url === undefined) !== (given.urlEnv === undefined), {
-    error: 'needs either url or urlEnv',
+  .refine(
+    (given) =>
+      !('url' in given || 'urlEnv' in given || ['ping', 'webhook'].includes(given.type)) ||
+      'url' in given !== 'urlEnv' in given,
+    {
+      error: 'needs either url or urlEnv',
+    },
+  )
+  .refine(
+    (given) => given.type !== 'mail' || (given.user === undefined) === (given.passwordEnv === undefined),
+    {
+      error: 'user and passwordEnv go together',
+    },
+  )
+  .refine((given) => given.type !== 'mail' || given.user === undefined || given.security !== 'none', {
+    error: 'security none would send the password unencrypted',
   });
 export type NoticeTarget = z.infer<typeof target>;
 

@@ -16,7 +16,7 @@ const commandGroups: readonly (readonly [title: string, ids: readonly string[]])
   ['BACK UP', ['backup', 'list', 'show', 'label', 'verify', 'copy', 'delete', 'prune']],
   ['RESTORE', ['restore', 'restore:rows', 'diff', 'undo', 'recover']],
   ['TESTING ORDERS', ['orders:clean', 'orders:restore', 'workflow:safe-cleanup']],
-  ['MONITOR', ['status', 'history', 'report', 'schedule']],
+  ['MONITOR', ['status', 'history', 'report', 'schedule', 'notifications']],
   ['GET STARTED', ['init', 'doctor', 'completion', 'help']],
 ];
 

@@ -7,6 +7,7 @@ import {countOf} from '../../base/format.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {NoticeTarget} from '../../settings/notifications-config.js';
 import {targetAddress} from '../status/notify.js';
+import {mailServer} from '../status/send-mail.js';
 import {type Check, failed, failedBy, passed} from './check.js';
 import {type CheckCommandLine, collisionWarnings, readPlan, requireCommands} from '../schedule/schedule.js';
 
@@ -43,6 +44,16 @@ async function checkTarget({settings, signal}: RunContext, target: NoticeTarget)
           'Check notifications.targets in the config file: give the full path of the program.',
         )
       : passed('notification', `${name} runs ${path}`);
+  }
+  if (target.type === 'mail') {
+    const server = mailServer(target);
+    const trouble = await connectTo(new URL(`http://${server}`), signal);
+    return trouble === undefined
+      ? passed('notification', `${name}: ${server} can be reached; nothing was sent`)
+      : fail(
+          `${server} cannot be reached (${trouble})`,
+          'Send a test message with: destino-db notifications --test',
+        );
   }
   let url: URL;
   try {

@@ -93,7 +93,10 @@ const place = '"$DESTINO_DB_PLACE"';
 /** Variables with addresses of notifications. GitHub does not allow other names for secrets. */
 function addressVariables({notifications}: Config): string[] {
   return (notifications?.targets ?? [])
-    .flatMap((target) => ('urlEnv' in target ? [target.urlEnv] : []))
+    .flatMap((target) => {
+      if (target.type === 'mail') return target.passwordEnv ?? [];
+      return 'urlEnv' in target ? [target.urlEnv] : [];
+    })
     .filter((name) => /^(?!GITHUB_)[a-z_]\w*$/i.test(name));
 }
 

@@ -7,7 +7,8 @@ import {describeChecks} from '../../run/data-checks.js';
 import type {Status} from './assess.js';
 
 export interface Notice {
-  readonly event: NoticeEvent;
+  /** "test" is sent by notifications --test alone. */
+  readonly event: NoticeEvent | 'test';
   /** One sentence. */
   readonly summary: string;
   /** Names as in the audit log; "" for an unknown fact. */
@@ -73,6 +74,11 @@ export function staleNotice(status: Pick<Status, 'findings'>, host: string): Not
   return noticeOf('stale', summary, {host, command: 'status'}, lines);
 }
 
+export function testNotice(host: string, at: Date): Notice {
+  const summary = `Test message of destino-db on ${host}. No run is meant.`;
+  return noticeOf('test', summary, {host, command: 'notifications', startedAt: at.toISOString()}, []);
+}
+
 function failedChecks({verifications}: RunRecord): string[] {
   return verifications
     .filter(({ok}) => !ok)
@@ -86,7 +92,7 @@ function failedChecks({verifications}: RunRecord): string[] {
 }
 
 function noticeOf(
-  event: NoticeEvent,
+  event: Notice['event'],
   summary: string,
   facts: Record<string, string>,
   log: readonly string[],

@@ -1,10 +1,11 @@
-/** Notifies the configured targets by pings, webhooks and commands, in parallel and within a time limit. */
+/** Notifies the configured targets by pings, webhooks, mails and commands, in parallel and within a time limit. */
 import {AppError} from '../../base/errors.js';
 import {runTool} from '../../postgres/tools/run-tool.js';
 import type {Environment} from '../../settings/environment.js';
 import type {NoticeEvent, NotificationsConfig, NoticeTarget} from '../../settings/notifications-config.js';
 import type {Notice} from './notice.js';
 import {post} from './post.js';
+import {mailServer, sendMail} from './send-mail.js';
 
 export interface NotifyOptions {
   readonly config: NotificationsConfig | undefined;
@@ -20,6 +21,7 @@ const defaultEvents: Readonly<Record<NoticeTarget['type'], readonly NoticeEvent[
   ping: ['start', 'success', 'failure', 'alarm'],
   webhook: ['failure', 'alarm', 'stale'],
   command: ['success', 'failure', 'alarm', 'stale'],
+  mail: ['failure', 'alarm', 'stale'],
 };
 
 /**
@@ -29,20 +31,58 @@ const defaultEvents: Readonly<Record<NoticeTarget['type'], readonly NoticeEvent[
 export async function notify(notice: Notice, options: NotifyOptions): Promise<string[]> {
   const targets = (options.config?.targets ?? []).filter((target) => wants(target, notice));
   if (targets.length === 0) return [];
-  const configuredMs = (options.config?.timeoutSeconds ?? defaultTimeoutSeconds) * 1000;
-  const timeoutMs = Math.min(configuredMs, options.maxTimeoutMs ?? Infinity);
   const results = await Promise.all(
-    targets.map((target) => deliver(target, notice, options.environment, timeoutMs)),
+    targets.map(async (target) => {
+      const error = await sendTo(target, notice, options);
+      if (!error) return undefined;
+      const to = describeTarget(target, options.environment);
+      const code = error.code.startsWith('MAIL_') ? ` (${error.code})` : '';
+      return `The notification "${target.name ?? target.type}"${to === '' ? '' : ` (${to})`} of ${notice.event} was not delivered: ${error.message}${code}.`;
+    }),
   );
   return results.filter((warning) => warning !== undefined);
 }
 
+/** The events that the target reports. */
+export function eventsOf({on, type}: NoticeTarget): readonly NoticeEvent[] {
+  return on ?? defaultEvents[type];
+}
+
+/** The address for people, without a part that may contain a token; empty if it is not known. */
+export function describeTarget(target: NoticeTarget, environment: Environment): string {
+  if (target.type === 'command') return target.argv[0] ?? '';
+  if (target.type === 'mail') return mailServer(target);
+  try {
+    return `${targetAddress(target, environment).origin}/***`;
+  } catch {
+    return '';
+  }
+}
+
 function wants(target: NoticeTarget, {event, facts}: Notice): boolean {
-  if (!(target.on ?? defaultEvents[target.type]).includes(event)) return false;
+  if (!eventsOf(target).some((wanted) => wanted === event)) return false;
   if (event === 'stale') return true;
   // A ping is for one job: a successful restore must not hide a missing backup.
   const commands = target.commands ?? (target.type === 'ping' ? ['backup'] : undefined);
   return commands === undefined || commands.includes(facts['command'] ?? '');
+}
+
+/** Sends the notice within the time limit, whatever events the target wants. @returns the error if it did not arrive */
+export async function sendTo(
+  target: NoticeTarget,
+  notice: Notice,
+  {config, environment, maxTimeoutMs = Infinity}: NotifyOptions,
+): Promise<AppError | undefined> {
+  const configuredMs = (config?.timeoutSeconds ?? defaultTimeoutSeconds) * 1000;
+  const timeoutMs = Math.min(configuredMs, maxTimeoutMs);
+  try {
+    await deliver(target, notice, environment, timeoutMs);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof AppError))
+      return new AppError('TOOL_FAILED', `no answer within ${timeoutMs / 1000} s`, {cause: error});
+    return new AppError(error.code, error.message.replace(/\.$/, ''), {cause: error});
+  }
 }
 
 async function deliver(
@@ -50,32 +90,25 @@ async function deliver(
   notice: Notice,
   environment: Environment,
   timeoutMs: number,
-): Promise<string | undefined> {
-  const signal = AbortSignal.timeout(timeoutMs);
-  const late = `no answer within ${timeoutMs / 1000} s`;
-  let address = '';
-  try {
-    if (target.type === 'command') {
-      address = ` (${target.argv[0] ?? ''})`;
-      // Processes that the command started may keep its output open; they are not waited for.
-      await Promise.race([runHook(target.argv, notice, signal), rejectOn(signal)]);
-      return undefined;
-    }
-    const url = targetAddress(target, environment);
-    address = ` (${url.origin}/***)`;
-    if (target.type === 'ping')
-      await post(pingUrl(url, notice), pingBody(notice), 'text/plain; charset=utf-8', signal);
-    else await post(url.href, webhookBody(target.template, notice), 'application/json', signal);
-    return undefined;
-  } catch (error) {
-    const why = error instanceof AppError ? error.message.replace(/\.$/, '') : late;
-    return `The notification "${target.name ?? target.type}"${address} of ${notice.event} was not delivered: ${why}.`;
+): Promise<void> {
+  if (target.type === 'mail') {
+    const password =
+      target.passwordEnv === undefined ? undefined : requireValue(target.passwordEnv, environment);
+    return sendMail(target, password, notice, timeoutMs);
   }
+  const signal = AbortSignal.timeout(timeoutMs);
+  // Processes that the command started may keep its output open; they are not waited for.
+  if (target.type === 'command')
+    return Promise.race([runHook(target.argv, notice, signal), rejectOn(signal)]);
+  const url = targetAddress(target, environment);
+  if (target.type === 'ping')
+    return post(pingUrl(url, notice), pingBody(notice), 'text/plain; charset=utf-8', signal);
+  return post(url.href, webhookBody(target.template, notice), 'application/json', signal);
 }
 
 /** The address of a ping or a webhook. @throws CONFIG_INVALID for a variable that is not set or does not contain an address */
 export function targetAddress(
-  target: Exclude<NoticeTarget, {type: 'command'}>,
+  target: Extract<NoticeTarget, {type: 'ping' | 'webhook'}>,
   environment: Environment,
 ): URL {
   return new URL(target.url ?? requireVariable(target.urlEnv ?? '', environment));
@@ -90,11 +123,26 @@ function requireVariable(name: string, environment: Environment): string {
   );
 }
 
-/** The addresses of healthchecks.io: /start, none, /fail, and the run's id, which connects start and end. */
+/** @throws CONFIG_INVALID for a variable that is not set */
+function requireValue(name: string, environment: Environment): string {
+  const value = environment.get(name);
+  if (value !== undefined) return value;
+  throw new AppError('CONFIG_INVALID', `${name} is not set`);
+}
+
+const pingSuffixes: Readonly<Record<Notice['event'], string>> = {
+  start: '/start',
+  success: '',
+  test: '/log', // changes no state
+  failure: '/fail',
+  alarm: '/fail',
+  stale: '/fail',
+};
+
+/** The addresses of healthchecks.io, and the run's id, which connects start and end. */
 function pingUrl(base: URL, {event, facts}: Notice): string {
   const url = new URL(base);
-  const suffix = event === 'start' ? '/start' : event === 'success' ? '' : '/fail';
-  url.pathname = url.pathname.replace(/\/$/, '') + suffix;
+  url.pathname = url.pathname.replace(/\/$/, '') + pingSuffixes[event];
   if (facts['runId'] !== undefined) url.searchParams.set('rid', facts['runId']);
   return url.href;
 }
