@@ -83,6 +83,8 @@ const codes = {
   CONNECTION_TIMEOUT: ['environment', 'the server did not answer in time'],
   HOST_NOT_FOUND: ['environment', 'the host name cannot be resolved'],
   AUTHENTICATION_FAILED: ['environment', 'the server refused the user or the password'],
+  PASSWORD_COMMAND_FAILED: ['environment', 'the program of passwordCommand failed or printed no password'],
+  PASSWORD_COMMAND_TIMEOUT: ['environment', 'the program of passwordCommand did not end in time'],
   DATABASE_NOT_FOUND: ['environment', 'the database does not exist'],
   TLS_FAILED: ['environment', 'a secure connection could not be made'],
   TOO_MANY_CONNECTIONS: ['environment', 'the server has no free connection'],

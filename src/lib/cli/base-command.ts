@@ -74,8 +74,11 @@ export abstract class BaseCommand extends Command {
     turnSignalsIntoErrors();
     refuseEmptyFlags(flags);
     refuseBadPlaces(flags);
-    const loaded = await loadSettings(flags, process.cwd(), process.env);
     const interruption = new AbortController();
+    const loaded = await withPasswordCommand(
+      await loadSettings(flags, process.cwd(), process.env),
+      interruption.signal,
+    );
     const checkpoint = createCheckpoint(process.env['DESTINO_DB_FAULT'], interruption.signal);
     const release = abortOnSignals(interruption);
     const canAsk = !isJson && process.stdin.isTTY && process.stderr.isTTY;
@@ -254,6 +257,14 @@ export abstract class BaseCommand extends Command {
     const {createStyle} = await import('./show/style.js');
     return createStyle(stream.isTTY, process.env, noColor, stream.columns);
   }
+}
+
+/** A program is loaded only for those who have configured one. */
+async function withPasswordCommand(settings: Settings, signal: AbortSignal): Promise<Settings> {
+  const {config, environment} = settings;
+  if (!config.passwordCommand) return settings;
+  const {createPasswordCommand} = await import('../postgres/tools/password-command.js');
+  return {...settings, commandPassword: createPasswordCommand(config.passwordCommand, environment, signal)};
 }
 
 const noFlush = (): Promise<void> => Promise.resolve();

@@ -180,6 +180,8 @@ async function connect(connection: Connection, signal?: AbortSignal): Promise<Cl
 }
 
 async function connectAsKnown(connection: Connection, signal?: AbortSignal): Promise<Client> {
+  // Before the connection, because the server limits the time of a login.
+  await connection.commandPassword?.refresh();
   const [first, second] = encryptionOrder(connection);
   const explain = (error: unknown): AppError =>
     explainDatabaseError(error, `Connecting to ${describeConnection(connection)} (${connection.origin})`);

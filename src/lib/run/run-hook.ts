@@ -31,7 +31,7 @@ export async function runHook(
   const limit = AbortSignal.timeout(seconds * 1000);
   const signal = AbortSignal.any([context.signal, limit]);
   await context.progress.step(`Run the hook ${name}`, async (step) => {
-    const output = outputOf(step, connection.password);
+    const output = outputOf(step, libpqEnvironment(connection)['PGPASSWORD']);
     try {
       if ('argv' in hook) await runProgram(hook.argv, {name, connection, target, signal}, output);
       else await runFile(resolve(context.settings.cwd, hook.sqlFile), connection, signal, output);

@@ -2,6 +2,7 @@
 import {z} from 'zod';
 import {backupFormats} from '../base/formats.js';
 import {durationPattern} from '../base/parse-duration.js';
+import {passwordCommandConfig} from './command-password.js';
 import {hooksConfig} from './hooks-config.js';
 import {masksConfig} from './mask-config.js';
 import {verifyConfig} from './checks-config.js';
@@ -64,6 +65,11 @@ export const configSchema = z.strictObject({
     .min(1)
     .exactOptional()
     .describe('Folder of pg_dump, pg_restore and psql (default: found to match the server).'),
+  passwordCommand: passwordCommandConfig
+    .exactOptional()
+    .describe(
+      'Program that prints the password of the database, where neither the URL nor PGPASSWORD has one.',
+    ),
   production: z
     .strictObject({
       hosts: z

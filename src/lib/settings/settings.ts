@@ -1,6 +1,7 @@
 /** Joins flags, environment and config file into the settings of a run. */
 import {availableParallelism} from 'node:os';
 import {resolve} from 'node:path';
+import type {CommandPassword} from './command-password.js';
 import type {Config} from './config-schema.js';
 import {type Environment, readEnvironment} from './environment.js';
 import {readConfig} from './read-config.js';
@@ -32,6 +33,8 @@ export interface Settings {
   /** Absolute path of the Prometheus textfile, if given. */
   readonly metricsFile: string | undefined;
   readonly cores: number;
+  /** The password that passwordCommand of the config file prints; absent without that key. */
+  readonly commandPassword?: CommandPassword;
   /** Passwords typed by the user; absent without a terminal. */
   readonly typedPasswords?: TypedPasswords;
 }

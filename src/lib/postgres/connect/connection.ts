@@ -1,6 +1,7 @@
 /** A connection to a database, for the driver and for libpq's programs. */
 import {randomBytes} from 'node:crypto';
 import {AppError} from '../../base/errors.js';
+import type {CommandPassword} from '../../settings/command-password.js';
 import type {TypedPasswords} from '../../settings/typed-passwords.js';
 
 export interface Connection {
@@ -11,6 +12,8 @@ export interface Connection {
   readonly database: string;
   /** Decoded; undefined means that libpq reads its password file. */
   readonly password: string | undefined;
+  /** The password that a command prints; absent if the URL or PGPASSWORD has one. */
+  readonly commandPassword?: CommandPassword;
   /** Passwords typed by the user; absent without a terminal. */
   readonly typedPasswords?: TypedPasswords;
   /** Further libpq keywords of the URL (sslmode, sslrootcert, ...). */
@@ -118,7 +121,10 @@ export function libpqEnvironment(
     const variable = libpqVariables[key];
     if (variable !== undefined) variables[variable] = value;
   }
-  const password = connection.password ?? connection.typedPasswords?.known(connection);
+  const password =
+    connection.password ??
+    connection.commandPassword?.latest() ??
+    connection.typedPasswords?.known(connection);
   if (password !== undefined) variables['PGPASSWORD'] = password;
   const settings = [variables, ...more].flatMap((each) => each?.['PGOPTIONS'] ?? []);
   for (const each of more) Object.assign(variables, each);

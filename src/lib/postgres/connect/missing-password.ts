@@ -14,6 +14,8 @@ export async function passwordOf(connection: Connection): Promise<{password: str
   const {origin, typedPasswords} = connection;
   if (connection.password !== undefined && connection.password !== '')
     return {password: connection.password, source: origin};
+  const printed = connection.commandPassword?.latest();
+  if (printed !== undefined) return {password: printed, source: 'passwordCommand of the config file'};
   const typed = typedPasswords?.known(connection);
   if (typed !== undefined) return {password: typed, source: 'the terminal'};
   const {file, password, problem = ''} = await lookUpPassword(connection);

@@ -15,13 +15,12 @@ import {readService} from './service-file.js';
 export function resolveConnection(settings: Settings): Connection {
   const named = findConnectionUrl(settings);
   const user = settings.environment.get('PGUSER') ?? accountName();
-  const {typedPasswords} = settings;
   if (named) {
     const parsed = parseConnectionUrl(named.url, named.origin, user);
-    return {...withLibpqDefaults(parsed, settings.environment), ...(typedPasswords && {typedPasswords})};
+    return withPasswords(withLibpqDefaults(parsed, settings.environment), settings);
   }
   const fromLibpq = connectionFromLibpqVariables(settings.environment);
-  if (fromLibpq) return {...fromLibpq, ...(typedPasswords && {typedPasswords})};
+  if (fromLibpq) return withPasswords(fromLibpq, settings);
   throw new AppError(
     'NO_DATABASE_URL',
     `No database was given: ${settings.urlPreference.join(' and ')} are not set.`,
@@ -29,6 +28,16 @@ export function resolveConnection(settings: Settings): Connection {
       hint: `Set ${settings.urlPreference[0]} in the environment or in ${settings.cwd}/.env.local, or use --env-file FILE.`,
     },
   );
+}
+
+/** A command's password is that of the database in the settings, and of no other server. */
+function withPasswords(connection: Connection, {typedPasswords, commandPassword}: Settings): Connection {
+  const hasPassword = connection.password !== undefined && connection.password !== '';
+  return {
+    ...connection,
+    ...(typedPasswords && {typedPasswords}),
+    ...(commandPassword && !hasPassword && {commandPassword}),
+  };
 }
 
 /** The connection of --scratch-url. Only the password is taken from libpq's variables: the others describe the database of the settings. */
