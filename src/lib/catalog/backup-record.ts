@@ -166,6 +166,10 @@ export const backupRecordSchema = z.object({
   /** One digest for a file, or one for each file of a folder. */
   sha256: z.union([sha256, z.record(fileName, sha256)]),
   tables: z.array(dumpedTableSchema),
+  /** SHA-256 of everything in the dump but the rows of tables, and of the settings of the database; absent without fingerprints. */
+  definitions: sha256.exactOptional(),
+  /** Id of the earlier backup with the same content, whose stored bytes this one shares (`--skip-unchanged`). */
+  equalTo: fileName.exactOptional(),
   /** Content of the database that is not in the file. */
   inventory: z.looseObject({
     leftOut: z.array(z.object({table: z.string(), reason: z.string()})),

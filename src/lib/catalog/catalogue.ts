@@ -153,6 +153,14 @@ export function isGood({record}: Backup): boolean {
   return record === null || standingOfRecord(record).failure === null;
 }
 
+/** Bytes on the disk: backups of an unchanged database share theirs. */
+export function storedBytes(
+  backups: readonly {readonly id: string; readonly sizeBytes: number; readonly record: Backup['record']}[],
+): number {
+  const sizes = new Map(backups.map(({id, sizeBytes, record}) => [record?.equalTo ?? id, sizeBytes]));
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+}
+
 /** Label of the safety backup that a restore makes of the database it is about to replace. */
 export const safetyLabel = 'safety';
 

@@ -1,4 +1,5 @@
 /** The result of a full read of a dump. */
+import {createHash} from 'node:crypto';
 import {keptText, TextPool} from '../base/kept-text.js';
 import {fingerprintText, joinFingerprints, type RowHashSum} from './row-hash.js';
 
@@ -33,6 +34,8 @@ export interface DumpContents {
   readonly sequences: readonly DumpedSequence[];
   /** The encoding of the rows, as PostgreSQL names it: "UTF8", "LATIN1". */
   readonly encoding: string;
+  /** SHA-256 of everything but the rows of tables, in the order of the dump; null if not requested. */
+  readonly definitions: string | null;
   /** Length of the dump as plain SQL, in bytes; reading in parts counts the heading of each part. */
   readonly textBytes: number;
 }
@@ -53,8 +56,15 @@ export function joinContents(parts: readonly DumpContents[]): DumpContents {
     refreshedViews: parts.flatMap((part) => part.refreshedViews),
     sequences: parts.flatMap((part) => part.sequences),
     encoding: parts[0]?.encoding ?? 'UTF8',
+    definitions: joinDigests(parts.map(({definitions}) => definitions)),
     textBytes: parts.reduce((sum, part) => sum + part.textBytes, 0),
   };
+}
+
+function joinDigests(digests: readonly (string | null)[]): string | null {
+  const [first = null] = digests;
+  if (digests.length < 2 || digests.includes(null)) return first;
+  return createHash('sha256').update(digests.join('\n')).digest('hex');
 }
 
 /** The tables of a dump while it is read; a table may have several COPY statements. */

@@ -121,6 +121,12 @@ export const configSchema = z.strictObject({
         .array(z.string().min(1))
         .exactOptional()
         .describe('Schemas to exclude (pg_dump patterns).'),
+      skipUnchanged: z
+        .boolean()
+        .exactOptional()
+        .describe(
+          'Whether a backup of an unchanged database shares the file of the backup before it (default false).',
+        ),
       lockWaitSeconds: z
         .int()
         .min(1)

@@ -1,6 +1,6 @@
 /** The backups of several locations as one catalogue. */
 import {standingOfRecord} from '../catalog/backup-record.js';
-import {type Backup, type Catalogue, isGood, isUsable} from '../catalog/catalogue.js';
+import {type Backup, type Catalogue, isGood, isUsable, storedBytes} from '../catalog/catalogue.js';
 import {proofLevels} from '../run/check-outcome.js';
 import {AppError} from '../base/errors.js';
 import type {RunContext} from '../run/run-context.js';
@@ -83,7 +83,7 @@ function summarize({place, catalogue: {backups}, error}: Reading): PlaceSummary 
   return {
     place,
     backups: backups.length,
-    size: backups.reduce((sum, {sizeBytes}) => sum + sizeBytes, 0),
+    size: storedBytes(backups),
     newestGood: newest ? {id: newest.id, createdAt: newest.createdAt.toISOString()} : null,
     damaged: backups.filter((backup) => !isGood(backup)).length,
     error,

@@ -69,3 +69,8 @@ export function plainRecord(record: BackupRecord): BackupRecord {
 export function withFolder(record: BackupRecord, folder: string): BackupRecord {
   return defined<BackupRecord>({...record, storage: folder === '' ? undefined : {folder}});
 }
+
+/** The record of a copy, which has bytes of its own. */
+export function withoutSharing(record: BackupRecord): BackupRecord {
+  return defined<BackupRecord>({...record, equalTo: undefined});
+}

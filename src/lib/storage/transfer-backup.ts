@@ -20,6 +20,7 @@ import {
   storedRecord,
   withFolder,
   type Written,
+  withoutSharing,
 } from './stored-record.js';
 
 export interface Transfer {
@@ -54,7 +55,7 @@ const filesAtOnce = 3;
  */
 export async function transferBackup(context: RunContext, transfer: Transfer): Promise<Transferred> {
   const {from, backup, to} = transfer;
-  const {record} = backup;
+  const record = withoutSharing(backup.record);
   const metadataKey = metadataKeyIn(to, record);
   const present = await findPresent(to, metadataKey, record);
   if (present) return {metadataKey, record: present, isPresent: true};

@@ -49,6 +49,7 @@ function doneLines(result: CopiedBackupResult, style: Style, verify: readonly st
       [
         ['file', `${printable(result.path ?? '')}${result.encrypted ? ', encrypted' : ''}`],
         ['size', formatBytes(result.size)],
+        ...(result.equalTo === null ? [] : [['unchanged', `shares the stored bytes of ${result.equalTo}`]]),
         [
           'content',
           `${countOf(result.tables.length, 'table')}${rows === null ? '' : `, ${countOf(rows, 'row')}`}`,

@@ -1,4 +1,5 @@
 /** Reads a plain dump, or the output of pg_restore, as a stream of bytes: finds and hashes the rows of its tables. */
+import {createHash, type Hash} from 'node:crypto';
 import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError} from '../../base/errors.js';
 import type {RowTaker} from '../../postgres/take-rows.js';
@@ -54,6 +55,9 @@ export class CopyStream {
   private restrictKey: string | undefined;
   private unrestrictKey: string | undefined;
 
+  /** Of every byte outside COPY blocks, except comments, which contain times, and the key of \\restrict, which is random. */
+  private readonly definitions: Hash | undefined;
+
   private readonly lexer = new SqlLexer({
     onStatement: (statement, endsLine) => this.takeStatement(statement, endsLine),
     onComment: (comment) => {
@@ -69,7 +73,9 @@ export class CopyStream {
   constructor(
     private readonly fingerprints: boolean,
     private readonly takerOf?: RowTakerOf,
-  ) {}
+  ) {
+    this.definitions = fingerprints ? createHash('sha256') : undefined;
+  }
 
   /** Processes the next bytes, in arbitrary chunks. @throws UNSAFE_DUMP, VERIFY_FAILED */
   write(chunk: Buffer): void {
@@ -100,6 +106,7 @@ export class CopyStream {
       refreshedViews: this.state.refreshedViews,
       sequences: this.state.sequences,
       encoding: this.encoding,
+      definitions: this.definitions?.digest('hex') ?? null,
       textBytes: this.textBytes,
     };
   }
@@ -137,7 +144,9 @@ export class CopyStream {
         details: [text.slice(0, 60).trimEnd()],
       });
     }
+    const isNoise = this.lexer.isBetweenStatements && /^(?:--|\\(?:un)?restrict )/.test(text);
     const taken = this.lexer.take(text, isWhole);
+    if (!isNoise) this.definitions?.update(line.subarray(0, taken));
     const rest = line.subarray(taken);
     this.line = rest.length > 0 ? [rest] : [];
     this.lineBytes = rest.length;

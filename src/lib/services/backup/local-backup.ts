@@ -4,8 +4,13 @@ import {formats} from '../../base/formats.js';
 import {propertiesLine} from '../../dump/dumped-properties.js';
 import {elapsedMs} from '../../base/clock.js';
 import {type BackupRecord, contentOf, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
-import {databaseIdentity, readBackup, readCatalogue} from '../../catalog/catalogue.js';
-import {safetyLabel} from '../../catalog/catalogue.js';
+import {
+  type Backup,
+  databaseIdentity,
+  readBackup,
+  readCatalogue,
+  safetyLabel,
+} from '../../catalog/catalogue.js';
 import {digestFile, digestWithBeginning, filesOfFolder, sizeOf} from '../../base/checksum.js';
 import {
   discardDump,
@@ -39,6 +44,7 @@ import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTabl
 import {findShrink} from './shrink-check.js';
 import {notWhatWasWritten, verifyDump, verifyStream} from './verify-dump.js';
 import {pruneAfterBackup} from '../prune/prune-backups.js';
+import {findEqualBackup, shareFiles} from './equal-backup.js';
 import {encryptDump} from './encrypt-dump.js';
 import {describeDump, rowsRead, trackDump} from './dump-progress.js';
 import {writeDump, type WrittenDump} from './run-dump.js';
@@ -106,7 +112,7 @@ async function makeBackup(
   try {
     discarded = await journal.begin({kind: 'partial', path: place.partialPath});
     await context.checkpoint('backup.reserved');
-    const {selection, inventory, passed} = await dump(context, planned, place);
+    const {selection, inventory, properties, passed} = await dump(context, planned, place);
     plan = {...planned, selection};
     const digest = await context.progress.step('Checksum', async (step) => {
       const made = await digestDump(context, place, passed);
@@ -128,6 +134,7 @@ async function makeBackup(
       startedMs,
       ...digest,
       verified,
+      properties,
       inventory,
       roles,
       request,
@@ -139,7 +146,7 @@ async function makeBackup(
       volatile: volatileTables(selection),
     });
     record = toRecord({...parts, shrink});
-    ({place, record} = await encryptIfAsked(context, plan, {place, record}));
+    ({place, record} = await shareOrEncrypt(context, plan, {place, record}, earlier));
     record = {...record, duration: elapsedMs(context.clock, startedMs)};
     await context.checkpoint('backup.sealed');
     named = await journal.begin({
@@ -171,6 +178,24 @@ async function makeBackup(
   });
   await context.checkpoint('backup.pruned');
   return toResult(context.settings, record, place, plan.warnings, pruned);
+}
+
+/** Stores an unchanged database once, and encrypts a new dump if backups in the backups folder are encrypted. */
+async function shareOrEncrypt(
+  context: RunContext,
+  plan: BackupPlan,
+  dump: {readonly place: DumpPlace; readonly record: BackupRecord},
+  earlier: () => Promise<readonly Backup[]>,
+): Promise<{place: DumpPlace; record: BackupRecord}> {
+  if (!plan.options.skipsUnchanged) return encryptIfAsked(context, plan, dump);
+  const equal = await findEqualBackup(context, dump.record, await earlier(), plan.encryption);
+  if (equal === undefined) return encryptIfAsked(context, plan, dump);
+  const shared = await shareFiles(dump.place, dump.record, equal);
+  if (shared) return shared;
+  context.warn(
+    `The database is unchanged since ${equal.id}, but ${plan.folder} does not support hard links; the backup was stored again.`,
+  );
+  return encryptIfAsked(context, plan, dump);
 }
 
 /** Encrypts the dump if backups in the backups folder are encrypted. */
@@ -206,19 +231,24 @@ async function dump(
 ): Promise<{
   selection: DumpSelection;
   inventory: BackupRecord['inventory'];
+  properties: string;
   passed: WrittenDump | undefined;
 }> {
   return context.progress.step('Dump', (step) =>
     dumpAgainOnce(context, async (isSecond) => {
       if (isSecond) await emptyDump(place);
       return withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
-        const {selection, inventory, tail, environment} = await readWithoutLocks(session, async () => ({
-          // Tables may have appeared or vanished since the plan was made.
-          selection: await selectForDump(session, plan.options),
-          inventory: await inspectInventory(session),
-          tail: await tailOf(session, plan.options),
-          environment: await inspectToolEnvironment(session),
-        }));
+        const {selection, inventory, properties, tail, environment} = await readWithoutLocks(
+          session,
+          async () => ({
+            // Tables may have appeared or vanished since the plan was made.
+            selection: await selectForDump(session, plan.options),
+            inventory: await inspectInventory(session),
+            properties: await propertiesOf(session),
+            tail: await tailOf(session, plan.options),
+            environment: await inspectToolEnvironment(session),
+          }),
+        );
         const tracker = trackDump(step, {
           tables: selection.tables,
           outputPath: place.partialPath,
@@ -257,10 +287,15 @@ async function dump(
         await syncDump(place);
         await context.checkpoint('backup.synced');
         step.note(describeDump(selection.tables.length, passed?.verified, await sizeOf(place.partialPath)));
-        return {selection, inventory: {...inventory, ...plannedInventory(selection)}, passed};
+        return {selection, inventory: {...inventory, ...plannedInventory(selection)}, properties, passed};
       });
     }),
   );
+}
+
+/** Settings, privileges and comment of the database, as text. */
+export async function propertiesOf(session: Session): Promise<string> {
+  return JSON.stringify(await inspectDatabaseProperties(session));
 }
 
 /** pg_dump writes the settings and the comment of the database only into archives. */

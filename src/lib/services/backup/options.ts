@@ -21,6 +21,8 @@ export interface BackupRequest extends Partial<DumpOptions> {
   /** Whether the rows that the config file excludes are backed up all the same: a safety backup needs them. */
   readonly hasAllRows?: boolean;
   readonly withRoles?: boolean;
+  /** Whether a backup with the content of the one before shares its stored bytes; by default as the config file says. */
+  readonly skipUnchanged?: boolean;
   readonly retentionDays?: number;
   readonly label?: string;
   readonly acceptShrink?: boolean;
@@ -43,6 +45,8 @@ export interface BackupOptions extends DumpOptions {
   readonly recompressLevel: number | undefined;
   readonly isVerified: boolean;
   readonly hasFingerprints: boolean;
+  /** Whether a dump that equals the backup before it is stored once. */
+  readonly skipsUnchanged: boolean;
   readonly lockWaitMs: number;
 }
 
@@ -93,6 +97,20 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     throw usage('--exclude-table-data contradicts --schema-only, which leaves out all rows.');
   if (request.verify === false && request.fingerprint === true)
     throw usage('--no-verify contradicts --fingerprint.');
+  const skipsUnchanged = request.skipUnchanged ?? defaults.skipUnchanged ?? false;
+  const hasFingerprints = (request.verify ?? true) && (request.fingerprint ?? true);
+  if (request.skipUnchanged === true) {
+    const contradiction = !hasFingerprints
+      ? request.verify === false
+        ? '--no-verify'
+        : '--no-fingerprint'
+      : request.withRoles === true
+        ? '--with-roles'
+        : request.isStreamed === true
+          ? '--no-local'
+          : undefined;
+    if (contradiction !== undefined) throw usage(`--skip-unchanged contradicts ${contradiction}.`);
+  }
   return defined({
     format,
     isCompressed,
@@ -100,7 +118,9 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     compressLevel: isCompressed ? (level ?? (method === 'zstd' ? zstdLevel : undefined)) : 0,
     recompressLevel: undefined,
     isVerified: request.verify ?? true,
-    hasFingerprints: (request.verify ?? true) && (request.fingerprint ?? true),
+    hasFingerprints,
+    // The file of roles is not compared.
+    skipsUnchanged: skipsUnchanged && hasFingerprints && request.withRoles !== true,
     schemaOnly: request.schemaOnly ?? false,
     dataOnly: request.dataOnly ?? false,
     includeTables: request.includeTables ?? [],

@@ -1,4 +1,5 @@
 /** A finished backup as its metadata and as the result of the run. */
+import {createHash} from 'node:crypto';
 import {join} from 'node:path';
 import {isWithoutRows} from '../../base/left-out-rows.js';
 import {qualifiedName} from '../../base/qualified-name.js';
@@ -49,6 +50,8 @@ export interface BackupResult {
   /** Data that the service keeps outside the database, in words; the counts are known once the backup was read back. */
   readonly outside: readonly string[];
   readonly pruned: readonly {id: string; reason: string}[];
+  /** The earlier backup with the same content, whose stored bytes this one shares; null if it has its own. */
+  readonly equalTo: string | null;
   /** Tables that lost suspiciously many rows; the exit status is then 4. */
   readonly shrink: readonly Shrink[];
   readonly warnings: readonly string[];
@@ -72,6 +75,8 @@ export interface RecordParts {
   readonly sha256: BackupRecord['sha256'];
   readonly size: number;
   readonly verified: VerifiedDump | undefined;
+  /** Settings, privileges and comment of the database. */
+  readonly properties: string;
   readonly inventory: BackupRecord['inventory'];
   readonly roles: BackupRecord['roles'];
   readonly shrink: readonly Shrink[];
@@ -122,6 +127,7 @@ export function toRecord(parts: RecordParts): BackupRecord {
     },
     sha256: parts.sha256,
     tables: recordedTables(plan, verified?.contents),
+    ...definitionsOf(verified?.contents, parts.properties),
     inventory: parts.inventory,
     roles: parts.roles,
     verification: verified?.verification ?? null,
@@ -130,6 +136,16 @@ export function toRecord(parts: RecordParts): BackupRecord {
     label: parts.request.label ?? null,
     warnings: plan.warnings,
   };
+}
+
+/** pg_restore prints the properties of the database only for --create, so that readers of archives do not see them. */
+function definitionsOf(
+  contents: DumpContents | undefined,
+  properties: string,
+): Pick<BackupRecord, 'definitions'> | undefined {
+  const digest = contents?.definitions ?? null;
+  if (digest === null) return undefined;
+  return {definitions: createHash('sha256').update(`${digest}\n${properties}`).digest('hex')};
 }
 
 function recordedTables(plan: BackupPlan, contents: DumpContents | undefined): RecordedTable[] {
@@ -180,6 +196,7 @@ export function toResult(
     withoutRows: record.inventory.leftOut.filter(({reason}) => isWithoutRows(reason)),
     outside: outsideDatabase(record),
     pruned,
+    equalTo: record.equalTo ?? null,
     shrink: record.shrink,
     warnings,
     commands: [],
@@ -213,6 +230,7 @@ export function describePlan(plan: BackupPlan): BackupResult {
     outside: outsideDatabase({inventory: plannedInventory(plan.selection), tables: []}),
     verification: null,
     pruned: [],
+    equalTo: null,
     shrink: [],
     warnings: plan.warnings,
     commands: [`${server} ${shellCommand(dump)}`],

@@ -18,7 +18,7 @@ import {clearStaged, requireReachable} from '../../storage/transfer-backup.js';
 import {runHook} from '../../run/run-hook.js';
 import {openJournal} from '../../run/journal.js';
 import {describeDump} from './dump-progress.js';
-import {tailOf} from './local-backup.js';
+import {propertiesOf, tailOf} from './local-backup.js';
 import type {BackupRequest} from './options.js';
 import {besideSnapshot, dumpAgainOnce, dumpWatch} from './dump-again.js';
 import {type BackupResult, describePlan, toRecord, toResult} from './result.js';
@@ -146,17 +146,21 @@ async function dumpTo(
 ): Promise<{record: BackupRecord; metadataKey: string}> {
   const {request, plan, to, staging, id, encryption, createdAt, startedMs} = parts;
   const name = id + backupExtension(plan.options.format, plan.options.isCompressed);
-  const {selection, written, verified, inventory} = await context.progress.step(
+  const {selection, written, verified, properties, inventory} = await context.progress.step(
     'Dump and upload',
     async (step) =>
       dumpAgainOnce(context, () =>
         withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
-          const {selection, found, environment, tail} = await readWithoutLocks(session, async () => ({
-            selection: await selectForDump(session, plan.options),
-            found: await inspectInventory(session),
-            environment: await inspectToolEnvironment(session),
-            tail: await tailOf(session, plan.options),
-          }));
+          const {selection, found, environment, properties, tail} = await readWithoutLocks(
+            session,
+            async () => ({
+              selection: await selectForDump(session, plan.options),
+              found: await inspectInventory(session),
+              environment: await inspectToolEnvironment(session),
+              properties: await propertiesOf(session),
+              tail: await tailOf(session, plan.options),
+            }),
+          );
           const send = (source: AsyncIterable<Buffer>) =>
             writeChecked(context, {
               to,
@@ -187,7 +191,7 @@ async function dumpTo(
             ),
           );
           step.note(describeDump(selection.tables.length, sent.verified, sent.written.stored.sizeBytes));
-          return {...sent, selection, inventory: {...found, ...plannedInventory(selection)}};
+          return {...sent, selection, properties, inventory: {...found, ...plannedInventory(selection)}};
         }),
       ),
   );
@@ -201,6 +205,7 @@ async function dumpTo(
     sha256: plain.sha256,
     size: plain.sizeBytes,
     verified,
+    properties,
     inventory,
     roles: null,
     request,

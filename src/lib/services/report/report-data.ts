@@ -1,7 +1,7 @@
 /** The data of a report: the audit log and the backups on disk joined into series. Pure. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import {rowsOf} from '../../catalog/backup-record.js';
-import {type Backup, isGood, isUsable, safetyLabel} from '../../catalog/catalogue.js';
+import {type Backup, isGood, isUsable, safetyLabel, storedBytes} from '../../catalog/catalogue.js';
 import type {CheckedJob} from '../schedule/check-schedule.js';
 import {type DatabaseGroup, groupByDatabase} from '../../catalog/database-groups.js';
 import {loggedRestoreTests, recordedRestoreTests, type RestoreTest} from '../status/restore-tests.js';
@@ -302,7 +302,7 @@ function summarize({
       : null,
     backupsOnDisk: backups.length,
     damagedBackups: backups.filter((backup) => !isGood(backup)).length,
-    storageBytes: sum(backups.map((backup) => backup.sizeBytes)),
+    storageBytes: storedBytes(backups),
     backupRuns: {ok, failed: runs.length - ok},
     lastRestoreTest: restoreTests.findLast(({outcome}) => outcome !== 'not-possible') ?? null,
     usualRestoreTime:
@@ -483,7 +483,7 @@ function storageByAge(backups: readonly Backup[], now: Date): ReportData['storag
       return ageMs > youngest && ageMs <= oldest;
     });
     youngest = oldest;
-    return {age, count: members.length, sizeBytes: sum(members.map((backup) => backup.sizeBytes))};
+    return {age, count: members.length, sizeBytes: storedBytes(members)};
   });
 }
 
@@ -537,10 +537,6 @@ function missedRuns({plan = [], jobDatabases}: ReportInput, {ofBackup}: Labels):
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
 
 /** The middle value, of two the larger; undefined of none. */
 function median(values: readonly number[]): number | undefined {

@@ -1,7 +1,14 @@
 /** Assesses the backups from the catalogue, the audit log and the clock, without reading anything else. */
 import {defined} from '../../base/defined.js';
 import {rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
-import {type Backup, type Catalogue, isGood, isUsable, isWhole} from '../../catalog/catalogue.js';
+import {
+  type Backup,
+  type Catalogue,
+  isGood,
+  isUsable,
+  isWhole,
+  storedBytes,
+} from '../../catalog/catalogue.js';
 import {describeChecks} from '../../run/data-checks.js';
 import {isAtLeast, proofLevels, type ProofLevel} from '../../run/check-outcome.js';
 import {countOf, formatBytes, formatDuration} from '../../base/format.js';
@@ -195,7 +202,7 @@ function describeDatabase(
       : null,
     shrink: shrinkOf(backups.find(isWhole)),
     backups: countByState(backups),
-    storage: backups.reduce((sum, {sizeBytes}) => sum + sizeBytes, 0),
+    storage: storedBytes(backups),
     copies: copyPlaces
       .filter(({error}) => error === null)
       .map(({place}) => {

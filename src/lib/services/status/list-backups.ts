@@ -36,6 +36,8 @@ export interface ListedBackup {
   readonly label: string | null;
   /** Whether `label --keep` keeps it from prune. */
   readonly keep: boolean;
+  /** The earlier backup with the same content, whose stored bytes this one shares; null if it has its own. */
+  readonly equalTo: string | null;
   /** The failed check that counts, otherwise the strongest one that passed; null if none did. */
   readonly verification: {
     readonly level: ProofLevel;
@@ -184,6 +186,7 @@ function listed(backup: Backup, kept: string | null): ListedBackup {
     rows: record ? rowsOf(record) : null,
     label: backup.label,
     keep: record?.keep === true,
+    equalTo: record?.equalTo ?? null,
     verification: proof
       ? {level: proof.level, at: proof.at, ok: proof.ok, outcome: proof.ok ? 'passed' : 'failed'}
       : null,

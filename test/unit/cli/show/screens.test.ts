@@ -36,6 +36,7 @@ const list = {
     size: Number(size),
     rows: Number(rows),
     label: label === null || label === undefined ? null : String(label),
+    equalTo: null,
     keep: false,
     verification: {
       level: level as 'archive' | 'restore',
@@ -75,6 +76,7 @@ const backup = {
   content: 'whole' as const,
   verification: {level: 'archive' as const, ok: true, outcome: 'passed' as const},
   pruned: [],
+  equalTo: null,
   shrink: [],
   unreadable: [],
   withoutRows: [],

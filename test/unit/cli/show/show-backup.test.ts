@@ -21,6 +21,7 @@ const result: CopiedBackupResult = {
   content: 'whole',
   verification: {level: 'archive', ok: true, outcome: 'passed'},
   pruned: [],
+  equalTo: null,
   shrink: [],
   unreadable: [],
   withoutRows: [],

@@ -18,6 +18,7 @@ const backup: ListedBackup = {
   size: 1_500_000,
   rows: 1234,
   label: null,
+  equalTo: null,
   keep: false,
   verification,
   notPossible: null,
