@@ -2,9 +2,10 @@
 import {resolve} from 'node:path';
 import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
-import {BaseCommand} from '../lib/cli/base-command.js';
+import {BaseCommand, isOverSeveral} from '../lib/cli/base-command.js';
 import {
   countFlag,
+  databaseFlags,
   encryptFlags,
   encryptionFlagsOf,
   groups,
@@ -14,9 +15,11 @@ import {
   waitMsOf,
 } from '../lib/cli/flags.js';
 import {repeatCommand} from '../lib/cli/repeat-command.js';
-import {showBackup} from '../lib/cli/show/show-backup.js';
+import type {SeveralResult} from '../lib/cli/show/show-several.js';
+import {severalBackups, showBackup} from '../lib/cli/show/show-backup.js';
 import {backupToPlaces, type CopiedBackupResult} from '../lib/services/backup/backup.js';
 import {backupFormats} from '../lib/base/formats.js';
+import type {RunContext} from '../lib/run/run-context.js';
 import {compressMethods} from '../lib/settings/config-schema.js';
 
 export default class Backup extends BaseCommand {
@@ -31,8 +34,10 @@ export default class Backup extends BaseCommand {
     '<%= config.bin %> backup --format directory --parallel-jobs 4 --label before-release',
     '<%= config.bin %> backup --quiet --retention-days 30',
     '<%= config.bin %> backup --to s3://bucket/db --encrypt-to age1...',
+    '<%= config.bin %> backup --all-databases',
   ];
   static override flags = {
+    ...databaseFlags,
     format: Flags.option({options: backupFormats})({
       helpGroup: groups.format,
       summary: 'Format of the dump (default: custom).',
@@ -160,55 +165,59 @@ export default class Backup extends BaseCommand {
     ...waitFlag,
   };
 
-  async run(): Promise<CopiedBackupResult> {
+  async run(): Promise<CopiedBackupResult | SeveralResult<CopiedBackupResult>> {
     const {flags} = await this.parse(Backup);
     const {bin} = this.config;
     const folder = flags['output-dir'];
     const place = folder === undefined ? [] : ['--from', resolve(folder)];
+    const work = (context: RunContext) =>
+      backupToPlaces(
+        context,
+        defined({
+          format: flags.format,
+          compress: flags.compress,
+          compressMethod: flags['compress-method'],
+          compressLevel: flags['compress-level'],
+          parallelJobs: flags['parallel-jobs'],
+          schemaOnly: flags['schema-only'],
+          dataOnly: flags['data-only'],
+          includeTables: flags['include-table'],
+          excludeTables: flags['exclude-table'],
+          excludeTableData: flags['exclude-table-data'],
+          includeSchemas: flags['include-schema'],
+          excludeSchemas: flags['exclude-schema'],
+          preset: flags.preset,
+          withRoles: flags['with-roles'],
+          verify: flags.verify,
+          fingerprint: flags.fingerprint,
+          outputDir: flags['output-dir'],
+          label: flags.label,
+          retentionDays: flags['retention-days'],
+          skipUnchanged: flags['skip-unchanged'],
+          acceptShrink: flags['accept-shrink'],
+          dryRun: flags['dry-run'],
+          waitMs: waitMsOf(flags),
+        }),
+        defined({
+          ...encryptionFlagsOf(flags),
+          to: flags.to,
+          isLocal: flags.local,
+          isLocalEncrypted: flags['encrypt-local'],
+        }),
+      );
+    const exitCodeOf = (result: CopiedBackupResult) => (result.shrink.length > 0 ? 4 : 0);
+    if (isOverSeveral(flags))
+      return this.performEach(flags, work, severalBackups, {exitCodeOf, isLookedUp: true});
     return this.perform(
       flags,
-      (context) =>
-        backupToPlaces(
-          context,
-          defined({
-            format: flags.format,
-            compress: flags.compress,
-            compressMethod: flags['compress-method'],
-            compressLevel: flags['compress-level'],
-            parallelJobs: flags['parallel-jobs'],
-            schemaOnly: flags['schema-only'],
-            dataOnly: flags['data-only'],
-            includeTables: flags['include-table'],
-            excludeTables: flags['exclude-table'],
-            excludeTableData: flags['exclude-table-data'],
-            includeSchemas: flags['include-schema'],
-            excludeSchemas: flags['exclude-schema'],
-            preset: flags.preset,
-            withRoles: flags['with-roles'],
-            verify: flags.verify,
-            fingerprint: flags.fingerprint,
-            outputDir: flags['output-dir'],
-            label: flags.label,
-            retentionDays: flags['retention-days'],
-            skipUnchanged: flags['skip-unchanged'],
-            acceptShrink: flags['accept-shrink'],
-            dryRun: flags['dry-run'],
-            waitMs: waitMsOf(flags),
-          }),
-          defined({
-            ...encryptionFlagsOf(flags),
-            to: flags.to,
-            isLocal: flags.local,
-            isLocalEncrypted: flags['encrypt-local'],
-          }),
-        ),
+      work,
       showBackup(repeatCommand(bin, 'backup', this.argv, []), [
         bin,
         'verify',
         ...sameSettings(flags),
         ...place,
       ]),
-      {exitCodeOf: (result) => (result.shrink.length > 0 ? 4 : 0)},
+      {exitCodeOf},
     );
   }
 }

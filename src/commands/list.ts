@@ -2,7 +2,7 @@
 import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {groups} from '../lib/cli/flags.js';
+import {groups, repeatableFlag} from '../lib/cli/flags.js';
 import {showList} from '../lib/cli/show/show-list.js';
 import {type BackupList, listBackups} from '../lib/services/status/list-backups.js';
 import {backupFormats} from '../lib/base/formats.js';
@@ -33,6 +33,14 @@ export default class List extends BaseCommand {
       helpValue: 'TEXT',
       summary: 'Label of the backups to list (default: all).',
     }),
+    database: repeatableFlag('NAME', 'Database of the backups to list (repeatable; default: all).', {
+      helpGroup: groups.whichBackup,
+      exclusive: ['all-databases'],
+    }),
+    'all-databases': Flags.boolean({
+      helpGroup: groups.whichBackup,
+      summary: 'List the backups of "databases" in the config file only.',
+    }),
     format: Flags.option({options: backupFormats})({
       helpGroup: groups.whichBackup,
       summary: 'Format of the backups to list (default: all).',
@@ -51,11 +59,13 @@ export default class List extends BaseCommand {
             label: flags.label,
             format: flags.format,
             hasPlaces: flags.places,
+            databases: flags.database,
+            isAllDatabases: flags['all-databases'],
           }),
         ),
       (list, style) =>
         showList(list, style, {
-          isFiltered: flags.label !== undefined || flags.format !== undefined,
+          isFiltered: [flags.label, flags.format, flags.database].some((one) => one !== undefined),
           isVerbose: flags.verbose,
         }),
     );

@@ -38,6 +38,11 @@ export default class Status extends BaseCommand {
     }),
     database: repeatableFlag('NAME', 'Database to look at (repeatable; default: all).', {
       helpGroup: groups.whichBackup,
+      exclusive: ['all-databases'],
+    }),
+    'all-databases': Flags.boolean({
+      helpGroup: groups.whichBackup,
+      summary: 'Look at "databases" of the config file only (default: at all that have a backup too).',
     }),
     from: Flags.string({
       helpGroup: groups.whichBackup,
@@ -52,7 +57,7 @@ export default class Status extends BaseCommand {
     }),
     forget: repeatableFlag('NAME', 'Database to stop watching until it has a new backup (repeatable).', {
       helpGroup: groups.whichBackup,
-      exclusive: ['database', 'from', 'notify', 'nagios'],
+      exclusive: ['database', 'all-databases', 'from', 'notify', 'nagios'],
     }),
     notify: Flags.boolean({
       helpGroup: groups.output,
@@ -77,6 +82,7 @@ export default class Status extends BaseCommand {
             require: flags.require,
             maxRestoreTestAge: flags['max-restore-test-age'],
             databases: flags.database,
+            isAllDatabases: flags['all-databases'],
             forget: flags.forget,
             from: flags.from,
             hasPlaces: flags.places,

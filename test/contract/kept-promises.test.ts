@@ -49,6 +49,8 @@ function* commandLines(): Generator<string> {
     for (const [name, flag] of Object.entries(flags)) {
       const {type, char, multiple, allowNo, aliases = [], options = []} = flag;
       yield `flag ${id} --${name} ${type}${multiple === true ? ' many' : ''}`;
+      // A flag that can be repeated can also be given once, as before it could.
+      if (multiple === true) yield `flag ${id} --${name} ${type}`;
       if (allowNo === true) yield `flag ${id} --no-${name}`;
       if (char !== undefined) yield `flag ${id} -${char} --${name}`;
       for (const alias of aliases) yield `flag ${id} --${alias} --${name}`;

@@ -45,7 +45,8 @@ export const withinRooms: Readonly<Record<string, readonly string[]>> = {
   ],
   'services/restore/compare': ['services/restore/load'],
   'services/rows': ['services/orders/restore', 'services/restore', 'services/guards'],
-  'services/status': ['services/schedule'],
+  'services/schedule': ['services/databases'],
+  'services/status': ['services/databases', 'services/schedule'],
   'services/verify': [
     'services/restore',
     'services/restore/compare',

@@ -4,7 +4,7 @@ import type {RunRecord, WatchedDatabase} from '../run/run-record.js';
 
 export interface DatabaseGroup {
   readonly database: WatchedDatabase;
-  /** Name, with host and port if two databases share it, and the cluster's number if they share these too. */
+  /** Name in the config file if it has one, else its own; with host and port if two databases share it, and the cluster's number if they share these too. */
   readonly label: string;
   /** Newest first. */
   readonly backups: readonly Backup[];
@@ -20,7 +20,11 @@ export interface GroupSources {
   readonly named?: readonly WatchedDatabase[];
   /** Databases that the current run forgets. */
   readonly forgetting?: Pick<RunRecord, 'startedAt' | 'forgotten'>;
+  /** The name that "databases" of the config file gives a database. */
+  readonly sourceOf?: SourceOf;
 }
+
+export type SourceOf = (database: WatchedDatabase) => string | undefined;
 
 interface OpenGroup {
   readonly identities: WatchedDatabase[];
@@ -30,11 +34,18 @@ interface OpenGroup {
 
 /**
  * The databases to watch with their backups and runs, sorted by label: databases that have or had a backup, unless they were
- * forgotten since, and those of `named`. A failed run does not add a database, because its URL may be mistyped.
+ * forgotten since, and those of `named`. A failed run does not add a database, because its URL may be mistyped, unless `sourceOf` still
+ * gives it the name in the run.
  * The cluster's number decides if both sides have it, else host and port. A backup of the old scripts has only a
  * name and joins the database of that name. A run of `verify` without a database belongs to the database of its backup.
  */
-export function groupByDatabase({backups, runs, named = [], forgetting}: GroupSources): DatabaseGroup[] {
+export function groupByDatabase({
+  backups,
+  runs,
+  named = [],
+  forgetting,
+  sourceOf = () => undefined,
+}: GroupSources): DatabaseGroup[] {
   const groups: OpenGroup[] = [];
   const find = (identity: WatchedDatabase): OpenGroup | undefined =>
     groups.find(({identities}) => identities.some((known) => isSame(known, identity)));
@@ -53,11 +64,19 @@ export function groupByDatabase({backups, runs, named = [], forgetting}: GroupSo
     const group = database && findOrAdd(database);
     if (group && backupId !== null) ofBackup.set(backupId, group);
   }
-  for (const {database} of runs.filter(isBackupRun)) if (database && find(database)) findOrAdd(database);
+  for (const {database} of runs.filter(isBackupRun)) {
+    // A server of the config file has reported that the database exists.
+    const isListed = database?.source !== undefined && sourceOf(database) === database.source;
+    if (database && (isListed || find(database))) findOrAdd(database);
+  }
   for (const backup of backups) findOrAdd(identityOf(backup)).backups.push(backup);
   const wanted = new Set<OpenGroup>();
   for (const database of named) {
-    const alike = groups.filter(({identities}) => identities.some((known) => mayBe(database, known)));
+    // Of several databases in the config file two may have the same name, on two servers.
+    const alike =
+      database.source === undefined
+        ? groups.filter(({identities}) => identities.some((known) => mayBe(database, known)))
+        : [find(database)].filter((known) => known !== undefined);
     const group = find(database) ?? (alike.length === 1 ? alike[0] : undefined);
     // If the settings lead to another host now, earlier runs still belong to the database.
     if (group && database.host !== null) group.identities.push(database);
@@ -75,9 +94,12 @@ export function groupByDatabase({backups, runs, named = [], forgetting}: GroupSo
   return watched
     .map((group) => {
       const database = describe(group);
-      const label = labelsOf(database).find(
-        (text, detail) => labels.filter((others) => others[detail] === text).length === 1,
-      );
+      const source = group.identities.map(sourceOf).find((name) => name !== undefined);
+      const label =
+        source ??
+        labelsOf(database).find(
+          (text, detail) => labels.filter((others) => others[detail] === text).length === 1,
+        );
       return {database, label: label ?? database.name, backups: group.backups, runs: group.runs};
     })
     .sort((a, b) => (a.label < b.label ? -1 : 1));
@@ -138,7 +160,8 @@ export function isOfKnownDatabase(
   return known.some((one) => isSame(one, identity)) || named.some((one) => mayBe(one, identity));
 }
 
-function identityOf({record, database}: Backup): WatchedDatabase {
+/** The database of a backup, as its metadata names it. */
+export function identityOf({record, database}: Backup): WatchedDatabase {
   if (!record) return {name: database, systemIdentifier: null, host: null, port: null};
   const {systemIdentifier, host, port, project} = record.source;
   return {name: database, systemIdentifier, host, port, ...(project === undefined ? {} : {project})};
@@ -146,6 +169,7 @@ function identityOf({record, database}: Backup): WatchedDatabase {
 
 /** Whether both are the same database, as far as is known. */
 function isSame(a: WatchedDatabase, b: WatchedDatabase): boolean {
+  if (a.source !== undefined && a.source === b.source) return true;
   if (a.name !== b.name) return false;
   if (a.systemIdentifier !== null && b.systemIdentifier !== null) {
     return a.systemIdentifier === b.systemIdentifier;
@@ -166,7 +190,8 @@ function isEqual(a: WatchedDatabase, b: WatchedDatabase): boolean {
     a.systemIdentifier === b.systemIdentifier &&
     a.host === b.host &&
     a.port === b.port &&
-    a.project === b.project
+    a.project === b.project &&
+    a.source === b.source
   );
 }
 

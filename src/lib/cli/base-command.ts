@@ -9,6 +9,7 @@ import {type PausableProgress, pauseLines, silentProgress} from '../progress/pro
 import {redact, redactValues} from '../base/redact.js';
 import type {RunContext} from '../run/run-context.js';
 import type {RunRecorder} from './record-run.js';
+import type {SeveralResult, SeveralView} from './show/show-several.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
 import {createTypedPasswords} from '../settings/typed-passwords.js';
 import {isPreview} from '../base/recorded-commands.js';
@@ -37,6 +38,24 @@ type PerformFlags = GlobalFlags & {
 interface PerformOptions<R> {
   /** The exit status that a result stands for, as 4 for backups that are too old; 0 without it. */
   exitCodeOf?: (result: R) => number;
+  /** Whether the run is over several databases, so that it has none of its own. */
+  isOverSeveral?: boolean;
+}
+
+interface PerformEachOptions<R> {
+  exitCodeOf?: (result: R) => number;
+  /** Whether servers of the config file are asked for their databases. */
+  isLookedUp: boolean;
+}
+
+export type DatabaseFlags = GlobalFlags & {
+  database?: string[] | undefined;
+  'all-databases'?: boolean | undefined;
+};
+
+/** Whether flags choose databases of the config file. */
+export function isOverSeveral(flags: Given<DatabaseFlags>): boolean {
+  return flags.database !== undefined || flags['all-databases'] === true;
 }
 
 export abstract class BaseCommand extends Command {
@@ -63,7 +82,7 @@ export abstract class BaseCommand extends Command {
    */
   protected async perform<R extends object>(
     parsed: Given<PerformFlags>,
-    work: (context: RunContext) => Promise<R>,
+    work: (context: RunContext, run: RunRecorder | undefined) => Promise<R>,
     present: (result: R, style: Style) => readonly string[],
     options: PerformOptions<R> = {},
   ): Promise<R & {schemaVersion: 1}> {
@@ -101,44 +120,47 @@ export abstract class BaseCommand extends Command {
       ),
     );
     const isSilent = isQuiet || isJson;
-    const run = await this.startRecording(flags, settings);
+    const run = await this.startRecording(flags, settings, options.isOverSeveral === true);
     warnings.add(...(await this.noteLeftovers(settings)), ...(await this.noteOpenSecrets(settings, flags)));
     const answers = {isYes: flags.yes ?? false, database: flags['confirm-db']};
     let isNameUsed = answers.database === undefined;
     let outcome: {result: R; exitCode: number} | {error: unknown};
     try {
-      const result = await work({
-        settings,
-        progress: printableProgress(
-          flushBetweenSteps(run?.follow(progress) ?? progress, isSilent ? noFlush : warnings.flush),
-        ),
-        signal: interruption.signal,
-        clock: systemClock,
-        toolVersion: this.config.version,
-        warn: (message) => warnings.add(message),
-        record: (facts) => run?.record(facts),
-        checkpoint,
-        isConfirmed: (request) => {
-          isNameUsed = true;
-          return isAnswered(request, answers);
+      const result = await work(
+        {
+          settings,
+          progress: printableProgress(
+            flushBetweenSteps(run?.follow(progress) ?? progress, isSilent ? noFlush : warnings.flush),
+          ),
+          signal: interruption.signal,
+          clock: systemClock,
+          toolVersion: this.config.version,
+          warn: (message) => warnings.add(message),
+          record: (facts) => run?.record(facts),
+          checkpoint,
+          isConfirmed: (request) => {
+            isNameUsed = true;
+            return isAnswered(request, answers);
+          },
+          checkName: (target) => {
+            isNameUsed = true;
+            refuseOtherName(target, answers);
+          },
+          confirm: async (request) => {
+            isNameUsed = true;
+            // Warnings come before a question even with --quiet, and before the change where nothing is asked.
+            if (!isSilent || !isAnswered(request, answers)) await warnings.flush();
+            const {confirm} = await import('./confirm.js');
+            await confirm(
+              request,
+              {...answers, canAsk},
+              {input: process.stdin, output: process.stderr},
+              interruption.signal,
+            );
+          },
         },
-        checkName: (target) => {
-          isNameUsed = true;
-          refuseOtherName(target, answers);
-        },
-        confirm: async (request) => {
-          isNameUsed = true;
-          // Warnings come before a question even with --quiet, and before the change where nothing is asked.
-          if (!isSilent || !isAnswered(request, answers)) await warnings.flush();
-          const {confirm} = await import('./confirm.js');
-          await confirm(
-            request,
-            {...answers, canAsk},
-            {input: process.stdin, output: process.stderr},
-            interruption.signal,
-          );
-        },
-      });
+        run,
+      );
       outcome = {result, exitCode: options.exitCodeOf?.(result) ?? 0};
       if (!isNameUsed)
         warnings.add(
@@ -168,6 +190,27 @@ export abstract class BaseCommand extends Command {
       if (lines.length > 0) await this.writeLines(stream, lines);
     }
     return {schemaVersion: 1, ...result};
+  }
+
+  /** Runs a service for each of the databases that --database or --all-databases chooses, and shows all results. */
+  protected async performEach<R extends object>(
+    flags: Given<PerformFlags & DatabaseFlags>,
+    work: (context: RunContext) => Promise<R>,
+    view: SeveralView<R>,
+    {exitCodeOf = () => 0, isLookedUp}: PerformEachOptions<R>,
+  ): Promise<SeveralResult<R> & {schemaVersion: 1}> {
+    const {refuseUrlBeside, runEach, worstExit} = await import('./run-each.js');
+    const {showSeveral} = await import('./show/show-several.js');
+    const choice = defined({names: flags.database, isAll: flags['all-databases']});
+    return this.perform(
+      flags,
+      (context, run) => {
+        refuseUrlBeside(flags);
+        return runEach(context, run, choice, work, {exitCodeOf, isLookedUp});
+      },
+      showSeveral(view),
+      {exitCodeOf: worstExit, isOverSeveral: true},
+    );
   }
 
   override async catch(error: Interfaces.CommandError): Promise<void> {
@@ -211,7 +254,11 @@ export abstract class BaseCommand extends Command {
   }
 
   /** Runs that do work are recorded; the code for it is loaded for them alone. */
-  private async startRecording(flags: PerformFlags, settings: Settings): Promise<RunRecorder | undefined> {
+  private async startRecording(
+    flags: PerformFlags,
+    settings: Settings,
+    isOfSeveral: boolean,
+  ): Promise<RunRecorder | undefined> {
     const command = this.id ?? '';
     const {isRecorded, hasDatabase} = this.facts;
     if (!(isRecorded || flags.forget !== undefined) || flags.guide === true) return undefined;
@@ -219,7 +266,7 @@ export abstract class BaseCommand extends Command {
     const changes = {dryRun: flags['dry-run'] === true, execute: flags.execute === true};
     return startRun({
       command,
-      hasDatabase,
+      hasDatabase: hasDatabase && !isOfSeveral,
       isPreview: isPreview(command, changes),
       isAttended: process.stdin.isTTY || process.stderr.isTTY,
       settings,

@@ -9,6 +9,7 @@ import type {EncryptionFlags} from '../encryption/settings.js';
 
 /** Headings of the flags on help pages, in the order in which pages show them. */
 export const groups = {
+  whichDatabase: 'WHICH DATABASE',
   whichBackup: 'WHICH BACKUP',
   whichRuns: 'WHICH RUNS',
   whichRows: 'WHICH ROWS',
@@ -87,6 +88,19 @@ export function repeatableFlag(
 ) {
   return Flags.string({...options, helpValue, summary, multiple: true, multipleNonGreedy: true});
 }
+
+/** For commands that work on databases of the config file. */
+export const databaseFlags = {
+  database: repeatableFlag(
+    'NAME',
+    'Database or server in "databases" of the config file (repeatable; default: that of the URL).',
+    {helpGroup: groups.whichDatabase, exclusive: ['all-databases']},
+  ),
+  'all-databases': Flags.boolean({
+    helpGroup: groups.whichDatabase,
+    summary: 'Use all "databases" of the config file; one that fails does not stop the others.',
+  }),
+};
 
 /** Flags that answer the question before a destructive step. */
 export const confirmFlags = {

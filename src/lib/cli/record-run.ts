@@ -8,7 +8,7 @@ import type {Progress} from '../progress/progress.js';
 import type {Settings} from '../settings/settings.js';
 import {countedRuns, formatMetrics} from '../services/status/metrics.js';
 import {assessStatus} from '../services/status/assess.js';
-import {endNotice, type Notice, startNotice} from '../services/status/notice.js';
+import {endNotice, joinRuns, type Notice, startNotice} from '../services/status/notice.js';
 import {readStatusSources, resolveLimits} from '../services/status/check-status.js';
 import {databaseOf} from '../services/schedule/named-databases.js';
 import {exists, writeFileSafely} from '../base/safe-file.js';
@@ -39,12 +39,16 @@ export interface RunRecorder {
   readonly record: (facts: RunFacts) => void;
   /** The progress to work with: the given one, followed so that a notification can carry the last lines. */
   readonly follow: (progress: Progress) => Progress;
+  /** The record of one of several databases: with any, the run has no line of its own, and one notification reports all. */
+  readonly part: (settings: Settings) => Promise<RunRecorder>;
   /** Writes down how the run ended. Never throws: what could not be done comes back as warnings. */
   readonly finish: (ending: RunEnding) => Promise<string[]>;
 }
 
-export function startRun(start: RunStart): RunRecorder {
+/** @param report receives the record of a part, about which the run that it belongs to sends the notification */
+export function startRun(start: RunStart, report?: (run: RunRecord) => void): RunRecorder {
   const {settings, clock, command} = start;
+  const parts: RunRecord[] = [];
   const identity = {
     runId: randomUUID(),
     command,
@@ -60,9 +64,10 @@ export function startRun(start: RunStart): RunRecorder {
   // Beside the work, which does not wait for it.
   const noted = start.isPreview ? Promise.resolve({untold: [], done: () => Promise.resolve()}) : note();
   // At a terminal it may become a refusal. A start without an end would look like an incident.
-  const begun = start.isAttended
-    ? Promise.resolve([])
-    : tell(start, () => startNotice({...identity, database: facts.database}));
+  const begun =
+    start.isAttended || report
+      ? Promise.resolve([])
+      : tell(start, () => startNotice({...identity, database: facts.database}));
   async function note(): Promise<{untold: string[]; done: () => Promise<void>}> {
     const done = await recordStart(settings.backupsDir, {
       schemaVersion: 1,
@@ -86,6 +91,10 @@ export function startRun(start: RunStart): RunRecorder {
     record: (more) => {
       facts = addFacts(facts, more);
     },
+    part: async (ofDatabase) => {
+      await (await noted).done(); // a killed run has one line, that of the database
+      return startRun({...start, hasDatabase: true, settings: ofDatabase}, (run) => parts.push(run));
+    },
     follow: (progress) => {
       const followed = logProgress(progress, clock);
       log = followed.lines;
@@ -103,23 +112,36 @@ export function startRun(start: RunStart): RunRecorder {
         errorCode: ending.error?.code ?? null,
         errorMessage: ending.error?.message ?? null,
         ...facts,
+        database: withSource(facts.database, settings.source),
         warnings: [...ending.warnings],
       };
+      report?.(run);
       const {untold: killed, done} = await noted;
-      const unwritten = [...killed, ...(await writeRun(settings, run)), ...(await writeMetrics(start))];
+      const unwritten = [
+        ...killed,
+        ...(parts.length > 0 ? [] : await writeRun(settings, run)),
+        ...(report ? [] : await writeMetrics(start)),
+      ];
       await done();
       // Only now, as a slow target must not cost the record; the start goes first, or it would hide the end.
       const untold = await begun;
-      if (run.outcome !== 'ok' && !isIncident(run)) return [...unwritten, ...untold];
+      if (report) return unwritten;
+      const told = parts.length > 0 ? joinRuns(run, parts) : run;
+      if (told.outcome !== 'ok' && !isIncident(told)) return [...unwritten, ...untold];
       const details = ending.error?.details ?? [];
-      const hurry = run.outcome === 'interrupted' ? interruptedTimeoutMs : undefined;
+      const hurry = told.outcome === 'interrupted' ? interruptedTimeoutMs : undefined;
       return [
         ...unwritten,
         ...untold,
-        ...(await tell(start, () => endNotice(run, [...log, ...details]), hurry)),
+        ...(await tell(start, () => endNotice(told, [...log, ...details], parts), hurry)),
       ];
     },
   };
+}
+
+/** A service reports what the server says of the database, which is not its name in the config file. */
+function withSource(database: RunRecord['database'], source: string | undefined): RunRecord['database'] {
+  return database && source !== undefined ? {...database, source} : database;
 }
 
 /** After Ctrl-C the user waits for the end. */

@@ -15,8 +15,10 @@ export interface RowHashSum extends RowTaker {
   readonly rows: number;
   /** The sum of the completed rows: 32 lower-case hexadecimal digits, most significant first. */
   digest(): string;
-  /** The same, and begins anew. */
-  takeDigest(): string;
+  /** The four words of the row that was completed last, least significant first; valid until the next row. */
+  readonly row: Uint32Array;
+  /** Adds a row by the words of its hash. */
+  addHash(row: Uint32Array): void;
 }
 
 const c1 = 0x239b961b;
@@ -29,6 +31,13 @@ const additionsUntilCarry = 2 ** 20;
 
 export function createRowHashSum(): RowHashSum {
   return new MurmurSum();
+}
+
+/** The digest of a sum of one row with these words. */
+export function rowDigest(row: Uint32Array): string {
+  let digest = '';
+  for (const word of row) digest = word.toString(16).padStart(8, '0') + digest;
+  return digest;
 }
 
 /** Prefix of a fingerprint's text. */
@@ -53,6 +62,7 @@ let view = viewOf(viewed);
 /** Austin Appleby's MurmurHash3_x86_128 (smhasher, public domain), made incremental; allocates nothing per row. */
 class MurmurSum implements RowHashSum {
   rows = 0;
+  readonly row = new Uint32Array(4);
   private h1 = 0;
   private h2 = 0;
   private h3 = 0;
@@ -118,29 +128,28 @@ class MurmurSum implements RowHashSum {
     h3 = finalMix(h3);
     h4 = finalMix(h4);
     h1 = (h1 + h2 + h3 + h4) | 0;
-    const sums = this.sums;
-    sums[0] = (sums[0] ?? 0) + (h1 >>> 0);
-    sums[1] = (sums[1] ?? 0) + ((h2 + h1) >>> 0);
-    sums[2] = (sums[2] ?? 0) + ((h3 + h1) >>> 0);
-    sums[3] = (sums[3] ?? 0) + ((h4 + h1) >>> 0);
+    const {row} = this;
+    row[0] = h1;
+    row[1] = h2 + h1;
+    row[2] = h3 + h1;
+    row[3] = h4 + h1;
     this.h1 = this.h2 = this.h3 = this.h4 = this.length = 0;
+    this.addHash(row);
+  }
+
+  addHash(row: Uint32Array): void {
+    const {sums} = this;
+    sums[0] = (sums[0] ?? 0) + (row[0] ?? 0);
+    sums[1] = (sums[1] ?? 0) + (row[1] ?? 0);
+    sums[2] = (sums[2] ?? 0) + (row[2] ?? 0);
+    sums[3] = (sums[3] ?? 0) + (row[3] ?? 0);
     this.rows++;
     if (this.rows % additionsUntilCarry === 0) this.carry();
   }
 
   digest(): string {
     this.carry();
-    return [...this.sums]
-      .reverse()
-      .map((word) => word.toString(16).padStart(8, '0'))
-      .join('');
-  }
-
-  takeDigest(): string {
-    const digest = this.digest();
-    this.sums.fill(0);
-    this.rows = 0;
-    return digest;
+    return rowDigest(Uint32Array.from(this.sums));
   }
 
   /** Reduces each word below 2^32 and carries the rest into the next one; the last overflows (modulo 2^128). */

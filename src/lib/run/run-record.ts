@@ -14,6 +14,8 @@ const runDatabaseSchema = z.object({
   port: z.int(),
   /** Reference of the Supabase project. */
   project: z.string().exactOptional(),
+  /** Its name in "databases" of the config file, or "server/database". */
+  source: z.string().exactOptional(),
 });
 export type RunDatabase = z.infer<typeof runDatabaseSchema>;
 
@@ -126,6 +128,8 @@ export const runRecordSchema = z.object({
   errorCode: z.string().nullable(),
   errorMessage: z.string().nullable(),
   ...factsShape,
+  /** Databases of a server in the config file that had a backup and no longer exist. */
+  gone: z.array(watchedDatabaseSchema).exactOptional(),
   warnings: z.array(z.string()),
   /** How many entries of each list were left out to keep the line within its limit. */
   omitted: z.record(z.string(), count).exactOptional(),
@@ -137,9 +141,11 @@ export function isIncident({incident, outcome}: Pick<RunRecord, 'incident' | 'ou
   return incident ?? outcome !== 'ok';
 }
 
-export type RunFacts = Partial<Pick<RunRecord, keyof typeof factsShape>>;
+export type RunFacts = Partial<Pick<RunRecord, keyof typeof factsShape>> & Pick<RunRecord, 'gone'>;
+/** Every fact has a value; only databases that are gone are left out where there are none. */
+export type KnownFacts = Required<Omit<RunFacts, 'gone'>> & Pick<RunFacts, 'gone'>;
 
-export const noFacts: Required<RunFacts> = {
+export const noFacts: KnownFacts = {
   mode: 'execute',
   database: null,
   backupId: null,
@@ -162,7 +168,7 @@ export const noFacts: Required<RunFacts> = {
 };
 
 /** Later facts replace single values and are appended to lists. */
-export function addFacts(facts: Required<RunFacts>, more: RunFacts): Required<RunFacts> {
+export function addFacts(facts: KnownFacts, more: RunFacts): KnownFacts {
   return {
     ...facts,
     ...more,

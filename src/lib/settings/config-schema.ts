@@ -8,7 +8,7 @@ import {masksConfig} from './mask-config.js';
 import {verifyConfig} from './checks-config.js';
 import {notificationsConfig} from './notifications-config.js';
 import {ordersConfig} from './orders-config.js';
-import {encryptionConfig, storageConfig} from './storage-config.js';
+import {encryptionConfig, placesConfig, storageConfig} from './storage-config.js';
 
 /** Compression methods of pg_dump. */
 export const compressMethods = ['gzip', 'lz4', 'zstd'] as const;
@@ -50,6 +50,103 @@ export const retentionConfig = z.strictObject({
     .describe('Keep at least this many intact backups of a database, whatever the rules say (default 2).'),
 });
 
+const backupConfig = z.strictObject({
+  format: z
+    .enum(backupFormats)
+    .exactOptional()
+    .describe('Format of backups when --format is not given (default custom).'),
+  compress: z.boolean().exactOptional().describe('Whether backups are compressed (default true).'),
+  compressMethod: z
+    .enum(compressMethods)
+    .exactOptional()
+    .describe(
+      'Compression method of archives; lz4 and zstd need client tools of PostgreSQL 16 or newer (default: zstd where the tools support it, else gzip).',
+    ),
+  compressLevel: z
+    .int()
+    .min(0)
+    .max(22)
+    .exactOptional()
+    .describe('Compression level: gzip up to 9, lz4 12, zstd 22 (default: a fast one by measurement).'),
+  parallelJobs: z
+    .int()
+    .min(1)
+    .max(64)
+    .exactOptional()
+    .describe(
+      'Number of tables dumped at the same time, in directory format (default: as many as help, at most 4).',
+    ),
+  excludeTables: z.array(z.string().min(1)).exactOptional().describe('Tables to exclude (pg_dump patterns).'),
+  excludeTableData: z
+    .array(z.string().min(1))
+    .exactOptional()
+    .describe('Tables to back up without their rows (pg_dump patterns).'),
+  excludeSchemas: z
+    .array(z.string().min(1))
+    .exactOptional()
+    .describe('Schemas to exclude (pg_dump patterns).'),
+  skipUnchanged: z
+    .boolean()
+    .exactOptional()
+    .describe(
+      'Whether a backup of an unchanged database shares the file of the backup before it (default false).',
+    ),
+  lockWaitSeconds: z
+    .int()
+    .min(1)
+    .exactOptional()
+    .describe('How long a backup waits for locks on tables (default 60).'),
+});
+
+const sourceConfig = z.strictObject({
+  name: z
+    .string()
+    .refine((name) => nameProblem(name) === undefined, {error: ({input}) => nameProblem(String(input))})
+    .describe('Name for --database, in lists, alerts and the audit log.'),
+  urlEnv: z.string().min(1).describe('Environment variable with the URL of the database or server.'),
+  directUrlEnv: z
+    .string()
+    .min(1)
+    .exactOptional()
+    .describe('Environment variable with the direct URL, which is preferred, as DIRECT_URL is.'),
+  include: z
+    .array(z.string().min(1))
+    .exactOptional()
+    .describe(
+      'Makes it a server whose databases are looked up at each run: patterns of their names, with * and ? (default: all).',
+    ),
+  exclude: z
+    .array(z.string().min(1))
+    .exactOptional()
+    .describe('Patterns of the names of databases of the server to leave out.'),
+  backup: backupConfig.exactOptional().describe('As backup, for this database; keys here win.'),
+  retention: retentionConfig.exactOptional().describe('As retention, for this database, instead of it.'),
+  places: placesConfig.exactOptional().describe('As storage.places, for this database, instead of it.'),
+  plan: z
+    .array(z.string().min(1))
+    .exactOptional()
+    .describe('Sentences of the plan for this database, instead of those of schedule.plan.'),
+});
+
+function nameProblem(name: string): string | undefined {
+  if (name === '') return 'the name is empty';
+  if (name.includes('/')) return `"${name}" has a slash, which stands between a server and its database`;
+  return /^[^\s,;-][^\s,;]*$/.test(name)
+    ? undefined
+    : `"${name}" begins with a hyphen or has a space, comma or semicolon`;
+}
+
+const sourcesConfig = z.array(sourceConfig).superRefine((sources, context) => {
+  sources.forEach(({name}, index) => {
+    if (sources.findIndex((other) => other.name === name) < index)
+      context.addIssue({
+        code: 'custom',
+        path: [index, 'name'],
+        message: `"${name}" is the name of another database too; rename one of them`,
+      });
+  });
+});
+
 export const configSchema = z.strictObject({
   $schema: z
     .string()
@@ -82,59 +179,8 @@ export const configSchema = z.strictObject({
     })
     .exactOptional()
     .describe('Targets that only --confirm-db NAME may change, by host or name.'),
-  backup: z
-    .strictObject({
-      format: z
-        .enum(backupFormats)
-        .exactOptional()
-        .describe('Format of backups when --format is not given (default custom).'),
-      compress: z.boolean().exactOptional().describe('Whether backups are compressed (default true).'),
-      compressMethod: z
-        .enum(compressMethods)
-        .exactOptional()
-        .describe(
-          'Compression method of archives; lz4 and zstd need client tools of PostgreSQL 16 or newer (default: zstd where the tools support it, else gzip).',
-        ),
-      compressLevel: z
-        .int()
-        .min(0)
-        .max(22)
-        .exactOptional()
-        .describe('Compression level: gzip up to 9, lz4 12, zstd 22 (default: a fast one by measurement).'),
-      parallelJobs: z
-        .int()
-        .min(1)
-        .max(64)
-        .exactOptional()
-        .describe(
-          'Number of tables dumped at the same time, in directory format (default: as many as help, at most 4).',
-        ),
-      excludeTables: z
-        .array(z.string().min(1))
-        .exactOptional()
-        .describe('Tables to exclude (pg_dump patterns).'),
-      excludeTableData: z
-        .array(z.string().min(1))
-        .exactOptional()
-        .describe('Tables to back up without their rows (pg_dump patterns).'),
-      excludeSchemas: z
-        .array(z.string().min(1))
-        .exactOptional()
-        .describe('Schemas to exclude (pg_dump patterns).'),
-      skipUnchanged: z
-        .boolean()
-        .exactOptional()
-        .describe(
-          'Whether a backup of an unchanged database shares the file of the backup before it (default false).',
-        ),
-      lockWaitSeconds: z
-        .int()
-        .min(1)
-        .exactOptional()
-        .describe('How long a backup waits for locks on tables (default 60).'),
-    })
-    .exactOptional()
-    .describe('Defaults of the backup command.'),
+  backup: backupConfig.exactOptional().describe('Defaults of the backup command.'),
+  databases: sourcesConfig.exactOptional().describe('Several databases, for --database and --all-databases.'),
   retention: retentionConfig
     .exactOptional()
     .describe('Backups to keep after a successful backup (default: all).'),

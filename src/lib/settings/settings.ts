@@ -25,7 +25,11 @@ export interface Settings {
   /** The URL of --database-url. */
   readonly databaseUrl: string | undefined;
   /** The variables to read, in this order. */
-  readonly urlPreference: readonly ['DIRECT_URL', 'DATABASE_URL'] | readonly ['DATABASE_URL'];
+  readonly urlPreference: readonly string[];
+  /** Name of the database in "databases" of the config file, if the run is for one of them. */
+  readonly source?: string;
+  /** The database on the server of the URL, instead of that in the URL. */
+  readonly databaseName?: string;
   /** Absolute path of the backups folder. */
   readonly backupsDir: string;
   /** Absolute path of the folder with the client tools, if given. */

@@ -2,17 +2,18 @@
 import {z} from 'zod';
 import {placeProblem} from '../base/place-name.js';
 
+export const placesConfig = z.array(
+  z
+    .string()
+    .min(1)
+    .refine((name) => placeProblem(name) === undefined, {
+      error: ({input}) => placeProblem(String(input)),
+    }),
+);
+
 export const storageConfig = z
   .strictObject({
-    places: z
-      .array(
-        z
-          .string()
-          .min(1)
-          .refine((name) => placeProblem(name) === undefined, {
-            error: ({input}) => placeProblem(String(input)),
-          }),
-      )
+    places: placesConfig
       .exactOptional()
       .describe('Locations that every finished backup is copied to: "s3://bucket/prefix", or a folder.'),
     endpoint: z

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import {createRowHashSum} from '../../../src/lib/fingerprint/row-hash.js';
+import {createRowHashSum, rowDigest} from '../../../src/lib/fingerprint/row-hash.js';
 
 function digestOf(...rows: Buffer[]): string {
   const sum = createRowHashSum();
@@ -19,6 +19,17 @@ describe('the row hash sum', () => {
     ['The quick brown fox jumps over the lazy dog', 'e5e91d2c5d7bf66cecee2c672f1583c3'],
   ])('returns the published MurmurHash3 x86 128-bit value of %j', (text, expected) => {
     expect(digestOf(Buffer.from(text))).toBe(expected);
+  });
+
+  it('gives the hash of each row, which adds the row to another sum', () => {
+    const rows = ['', 'a', 'My hovercraft is full of eels.'].map((text) => Buffer.from(text));
+    const [sum, other] = [createRowHashSum(), createRowHashSum()];
+    for (const row of rows) {
+      sum.add(row, 0, row.length);
+      expect(rowDigest(sum.row)).toBe(digestOf(row));
+      other.addHash(sum.row);
+    }
+    expect([other.digest(), other.rows]).toEqual([sum.digest(), 3]);
   });
 
   it('sums the values of rows of every length modulo 2^128', () => {

@@ -5,7 +5,26 @@ import {isAddress} from '../../base/place-name.js';
 import type {CopiedBackupResult} from '../../services/backup/backup.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import {printable, type Style} from './style.js';
+import type {SeveralView} from './show-several.js';
 import {table} from './table.js';
+
+/** Backups of several databases, a row each. */
+export const severalBackups: SeveralView<CopiedBackupResult> = {
+  head: ['BACKUP', 'TABLES', 'SIZE', 'TOOK', 'NOTE'],
+  right: [2, 3, 4],
+  cells: (result, style) => [
+    result.id ?? 'not written',
+    String(result.tables.length),
+    formatBytes(result.size),
+    formatDuration(result.duration),
+    [
+      ...(result.mode === 'dry-run' ? ['dry run, size estimated'] : []),
+      ...(result.shrink.length > 0 ? [style.red('shrink alarm')] : []),
+      ...(result.pruned.length > 0 ? [`${countOf(result.pruned.length, 'backup')} pruned`] : []),
+    ].join(', '),
+  ],
+  done: (result) => (result?.mode === 'dry-run' ? 'would be backed up' : 'backed up'),
+};
 
 /**
  * @param repeat the command that makes the backup that was previewed

@@ -13,7 +13,7 @@ export function showHistory(result: HistoryResult, style: Style): string[] {
   const rows = runs.map((run) => [
     formatTableTime(run.startedAt),
     run.command,
-    printable(run.database?.name ?? '-'),
+    printable(run.database?.source ?? run.database?.name ?? '-'),
     colour[run.outcome](run.outcome),
     formatDuration(run.duration),
     printable(describe(run)),
@@ -54,6 +54,7 @@ function describe(run: RunRecord): string {
       ? []
       : [`${countOf(run.restoredRows, 'row')} ${run.mode === 'preview' ? 'to restore' : 'restored'}`]),
     ...run.forgotten.map(({name}) => `${name} not watched any more`),
+    ...(run.gone ?? []).map(({name}) => `${name} does not exist any more`),
     ...(run.labelled === null ? [] : [`${run.backupId ?? ''} has ${run.labelled}`]),
     ...removed(run),
   ].join(', ');

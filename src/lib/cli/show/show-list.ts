@@ -22,7 +22,7 @@ export function showList(
   const columns: Column[] = [
     ['ID', ({id}) => printable(id)],
     ['TIME (UTC)', ({createdAt}) => formatTableTime(createdAt)],
-    ['DATABASE', ({database}) => printable(database)],
+    ['DATABASE', ({database, source}) => printable(source ?? database)],
     ['CONTENT', contentText],
     ['SIZE', ({size}) => formatBytes(size)],
     ['ROWS', ({rows}) => (rows === null ? '-' : formatCount(rows))],

@@ -45,7 +45,7 @@ function headline(result: RestoreRowsResult, style: Style): string[] {
     ? [
         style.bold(`Preview: ${what.replace(' inserted', ' would be inserted').replace(' updated', ' would be updated')} in ${name}.`),
         from,
-        `  compared in temporary tables of about ${formatBytes(result.stagedBytes)} on the server`,
+        `  compared in temporary tables of at most ${formatBytes(result.stagedBytes)} on the server`,
         '',
       ] // prettier-ignore
     : [

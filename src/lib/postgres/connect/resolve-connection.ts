@@ -3,7 +3,8 @@ import {userInfo} from 'node:os';
 import {AppError} from '../../base/errors.js';
 import type {Environment} from '../../settings/environment.js';
 import type {Settings} from '../../settings/settings.js';
-import {type Connection, libpqVariables} from './connection.js';
+import {noUrlOfSource} from '../../settings/sources.js';
+import {type Connection, libpqVariables, withDatabase} from './connection.js';
 import {checkedForSystemRoots, oneHost, parseConnectionUrl, transactionPoolerPort} from './connection-url.js';
 import {readService} from './service-file.js';
 
@@ -17,8 +18,11 @@ export function resolveConnection(settings: Settings): Connection {
   const user = settings.environment.get('PGUSER') ?? accountName();
   if (named) {
     const parsed = parseConnectionUrl(named.url, named.origin, user);
-    return withPasswords(withLibpqDefaults(parsed, settings.environment), settings);
+    const connection = withDatabase(parsed, settings.databaseName ?? parsed.database);
+    return withPasswords(withLibpqDefaults(connection, settings.environment), settings);
   }
+  // libpq's variables name one database, and never one of several.
+  if (settings.source !== undefined) throw noUrlOfSource(settings, settings.source);
   const fromLibpq = connectionFromLibpqVariables(settings.environment);
   if (fromLibpq) return withPasswords(fromLibpq, settings);
   throw new AppError(

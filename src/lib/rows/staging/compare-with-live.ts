@@ -99,7 +99,7 @@ export async function chooseRows(
     values,
   );
   // The second time nobody asks how many were compared.
-  const rows = isAgain ? '0' : `(SELECT count(*) FROM ${base} s WHERE ${where})`;
+  const rows = isAgain ? '0' : `${table.equal} + (SELECT count(*) FROM ${base} s WHERE ${where})`;
   const counts = parseOnlyRow(
     countsRow,
     await session.query(

@@ -7,9 +7,12 @@ import {
   fingerprintPrefix,
   fingerprintText,
   joinFingerprints,
+  rowDigest,
   type RowHashSum,
 } from '../../fingerprint/row-hash.js';
-import type {Session} from '../../postgres/client.js';
+import {RowHashes} from '../../fingerprint/row-hashes.js';
+import {pinAsDump} from '../../fingerprint/fingerprint.js';
+import {type Session, withTransaction} from '../../postgres/client.js';
 import {beginCopy, type CopyInput} from '../../postgres/copy-into.js';
 import {copyOut} from '../../postgres/copy-out.js';
 import {type NamedTable, quoteIdentifier, quoteLiteral} from '../../postgres/quote.js';
@@ -26,19 +29,27 @@ export interface WantedTable {
   /** Tables of the backup whose rows these are: the table itself, or its partitions. */
   readonly sources: readonly (NamedTable & {
     readonly fingerprint?: string | null;
+    readonly rows?: number | null;
     /** Columns whose values read as the backup has them whatever they are, as their types are the same. */
     readonly sameTypes?: ReadonlySet<string>;
   })[];
   /** Keys of the rows to stage, as --key takes them; every row without it. */
   readonly onlyKeys?: readonly string[];
+  /**
+   * The columns that the backup has, as far as is known before it is read. Rows that the database has with the same text in
+   * these columns are counted and not staged. Undefined: every row is staged.
+   */
+  readonly comparable?: readonly string[];
 }
 
-/** A table with all its rows of the backup (`base`), and an empty one for those that are chosen (`staged.temp`). */
+/** A table with its rows of the backup (`base`), and an empty one for those that are chosen (`staged.temp`). */
 export interface BackupTable {
   readonly staged: StagedTable;
   readonly rules: RowRules;
-  /** Quoted name of the temporary table with all rows of the backup. */
+  /** Quoted name of the temporary table with the rows of the backup, apart from the `equal` ones. */
   readonly base: string;
+  /** Rows that were not staged because the database has them just so. */
+  readonly equal: number;
   /** Quoted name of the temporary table with the lines that were planned. */
   readonly planned: string;
 }
@@ -51,7 +62,15 @@ interface State {
   /** SQL condition on the columns of the temporary table: which rows are staged; undefined for all. */
   readonly only: string | undefined;
   lines: number;
+  /** The rows that the database has, read in the same form. */
+  live: {readonly columns: string; readonly encoding: string; readonly rows: RowHashes} | undefined;
+  equal: number;
 }
+
+/** Rows of the database whose hashes are kept at most; of more rows, the others are staged. They take 34 MB. */
+const mostHashes = 2_500_000;
+/** Of a row that comes in pieces so much is held back until it is known whether the database has it. */
+const mostHeld = 1 << 20;
 
 const blockBytes = 1 << 18;
 const newline = Buffer.from('\n');
@@ -59,9 +78,12 @@ const newline = Buffer.from('\n');
 /** Rows of one COPY statement of the backup, each behind its number. */
 class Load implements RowTaker {
   readonly sum: RowHashSum = createRowHashSum();
-  /** The hash of the row at hand, which goes along where the server stages some rows only. */
-  private readonly own: RowHashSum | undefined;
+  /** The rows that were sent. */
+  readonly sent: RowHashSum = createRowHashSum();
   readonly firstLine: number;
+  private readonly known: RowHashes | undefined;
+  private held: Buffer[] = [];
+  private heldBytes = 0;
   private full: Buffer[] = [];
   private block = Buffer.allocUnsafeSlow(blockBytes);
   private length = 0;
@@ -73,26 +95,43 @@ class Load implements RowTaker {
     readonly encoding: string,
   ) {
     this.firstLine = state.lines + 1;
-    if (state.only !== undefined) this.own = createRowHashSum();
+    const {live} = state;
+    if (live?.columns === JSON.stringify(copy.columns) && live.encoding === encoding) this.known = live.rows;
   }
 
   add(buffer: Buffer, start: number, end: number): void {
+    const {sum, sent, state} = this;
+    sum.add(buffer, start, end);
+    if (!this.isInRow && this.known?.has(sum.row) === true) {
+      this.held = [];
+      this.heldBytes = 0;
+      state.lines += 1;
+      state.equal += 1;
+      return;
+    }
+    this.release();
     this.part(buffer, start, end);
-    if (this.own) {
-      this.own.add(buffer, start, end);
-      const hash = Buffer.from(`\t${this.own.takeDigest()}`);
+    if (state.only !== undefined) {
+      const hash = Buffer.from(`\t${rowDigest(sum.row)}`);
       this.bytes(hash, 0, hash.length);
     }
     this.bytes(newline, 0, 1);
-    this.sum.add(buffer, start, end);
+    sent.addHash(sum.row);
     this.isInRow = false;
   }
 
   append(buffer: Buffer, start: number, end: number): void {
     if (start === end) return;
-    this.part(buffer, start, end);
-    this.own?.append(buffer, start, end);
     this.sum.append(buffer, start, end);
+    if (this.isInRow || !this.known) return this.part(buffer, start, end);
+    this.held.push(Buffer.from(buffer.subarray(start, end)));
+    this.heldBytes += end - start;
+    if (this.heldBytes > mostHeld) this.release();
+  }
+
+  /** Whether there is enough to send. */
+  get isFull(): boolean {
+    return this.full.length > 0;
   }
 
   take(): Buffer[] {
@@ -102,6 +141,12 @@ class Load implements RowTaker {
     this.block = this.block.subarray(this.length);
     this.length = 0;
     return blocks;
+  }
+
+  private release(): void {
+    for (const piece of this.held) this.part(piece, 0, piece.length);
+    this.held = [];
+    this.heldBytes = 0;
   }
 
   private part(buffer: Buffer, start: number, end: number): void {
@@ -149,6 +194,8 @@ export class BackupStage {
       columns: [],
       only: onlyKeys(table),
       lines: 0,
+      live: undefined,
+      equal: 0,
     }));
   }
 
@@ -174,6 +221,39 @@ export class BackupStage {
     await this.session.query('COMMIT');
   }
 
+  /** Hashes the rows that the database has, where the backup's are compared with them. */
+  async readLive(): Promise<void> {
+    const {session} = this;
+    let room = mostHashes;
+    await withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
+      const [row] = await session.query(`SELECT pg_catalog.current_setting('server_encoding') AS encoding`);
+      const encoding = row?.['encoding'] ?? 'UTF8';
+      const copyOf = await pinAsDump(session, encoding);
+      for (const state of this.states) {
+        const {comparable, target} = state.wanted;
+        if (!comparable || comparable.length === 0 || room === 0) continue;
+        const expected = state.wanted.sources.reduce((sum, each) => sum + (each.rows ?? 0), 0);
+        const rows = new RowHashes(Math.min(expected, room));
+        const sum = createRowHashSum();
+        const taker: RowTaker = {
+          append: (buffer, start, end) => sum.append(buffer, start, end),
+          add: (buffer, start, end) => {
+            sum.add(buffer, start, end);
+            rows.add(sum.row);
+          },
+        };
+        const list = comparable.map(quoteIdentifier).join(', ');
+        await copyOut(
+          session,
+          copyOf(`(SELECT ${list} FROM ${fromRelation(target)} LIMIT ${room})`),
+          (chunk) => takeRows(chunk, taker),
+        );
+        room -= sum.rows;
+        state.live = {columns: JSON.stringify(comparable), encoding, rows};
+      }
+    });
+  }
+
   readonly takerOf = (copy: CopyStatement, encoding: string): RowTaker | undefined => {
     const state = this.states.find(({wanted}) =>
       wanted.sources.some(({schema, name}) => schema === copy.schema && name === copy.name),
@@ -189,8 +269,10 @@ export class BackupStage {
     while (this.loads.length > 0) {
       const [load] = this.loads;
       if (!load) return;
-      await this.send(load);
-      if (this.loads.length === 1) return;
+      const isLast = this.loads.length === 1;
+      // Where most rows are equal, each piece of the backup would else send a few of them.
+      if (!isLast || load.isFull) await this.send(load);
+      if (isLast) return;
       await this.complete();
       this.loads.shift();
     }
@@ -199,7 +281,11 @@ export class BackupStage {
   /** @throws TABLE_NOT_IN_BACKUP, and what `drain` throws */
   async finish(): Promise<BackupTable[]> {
     await this.drain();
-    if (this.loads.length > 0) await this.complete();
+    const [last] = this.loads;
+    if (last) {
+      await this.send(last);
+      await this.complete();
+    }
     const tables: BackupTable[] = [];
     for (const state of this.states) {
       const {target, rules} = state.wanted;
@@ -225,7 +311,8 @@ export class BackupStage {
       await this.session.query('SET LOCAL default_statistics_target = 10');
       await this.session.query(`ANALYZE ${base} (${looked.join(', ')})`);
       await this.session.query('COMMIT');
-      tables.push({staged, rules, base, planned: nameOf('planned', state.index)});
+      state.live = undefined;
+      tables.push({staged, rules, base, equal: state.equal, planned: nameOf('planned', state.index)});
     }
     return tables;
   }
@@ -329,8 +416,8 @@ export class BackupStage {
       (chunk) => takeRows(chunk, sum),
     );
     const label = qualifiedName(load.copy);
-    const sent = only === undefined ? fingerprintText(load.sum) : await sumOfHashes(session, from);
-    const isWhole = only !== undefined || sum.rows === load.sum.rows;
+    const sent = only === undefined ? fingerprintText(load.sent) : await sumOfHashes(session, from);
+    const isWhole = only !== undefined || sum.rows === load.sent.rows;
     if (!isWhole || fingerprintText(sum) !== sent) {
       throw new AppError(
         'COLUMN_TYPE_CHANGED',

@@ -38,5 +38,7 @@ const meanings: Readonly<Record<Finding['code'], (database: string) => string>> 
   COPY_TOO_OLD: (database) => `One storage location has only an old copy of the backups of ${database}.`,
   COPY_DAMAGED: () => 'One storage location has a damaged copy of a backup.',
   PLACE_UNREADABLE: () => 'One storage location could not be read, so its copies are not counted.',
+  DATABASE_GONE: (database) =>
+    `The server no longer has the database ${database}. Its backups stay until somebody removes them.`,
   DISK_LOW: () => 'The disk has too little free space for the next backup.',
 };

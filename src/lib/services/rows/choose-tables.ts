@@ -61,11 +61,10 @@ export async function chooseTables(
     if (!target) throw await missingTable(table, inBackup ?? [], definitions);
     const names =
       rules.kind === 'p' ? [table, ...rules.parts, ...partsInBackup(table, await definitions())] : [table];
-    const sources = [...new Map(names.map((name) => [qualifiedName(name), name])).values()].map((name) => ({
-      ...name,
-      fingerprint:
-        inBackup?.find((each) => each.schema === name.schema && each.name === name.name)?.fingerprint ?? null,
-    }));
+    const sources = [...new Map(names.map((name) => [qualifiedName(name), name])).values()].map((name) => {
+      const found = inBackup?.find((each) => each.schema === name.schema && each.name === name.name);
+      return {...name, fingerprint: found?.fingerprint ?? null, rows: found?.rows ?? null};
+    });
     const isIn =
       inBackup === undefined ||
       inBackup.some(({schema: where, name}) =>

@@ -21,7 +21,7 @@ import {putBackOrders} from '../../rows/staging/insert-rows.js';
 import {fromRelation} from '../../rows/staging/restore-target.js';
 import {BackupStage} from '../../rows/staging/stage-backup.js';
 import {sameKey} from '../../rows/staging/staged-conditions.js';
-import type {StagedTable} from '../../rows/staging/staged-table.js';
+import {keyOf, type StagedTable} from '../../rows/staging/staged-table.js';
 import {chooseWhereLines} from '../../rows/staging/where-lines.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {BackupSource} from '../../storage/fetch-backup.js';
@@ -34,7 +34,7 @@ import {type ChosenTables, chooseTables} from './choose-tables.js';
 import {planAgain, planRows, type RowPlan, type RowSet, type RowTablePlan, stagedOf} from './plan.js';
 import {checkRowsRequest, type RestoreRowsRequest} from './request.js';
 import {withBackup} from './source.js';
-import {columnsOfSameType} from './same-types.js';
+import {columnsInBackup, columnsOfSameType} from './same-types.js';
 import {writeUndoFile} from './undo-file.js';
 import {type FoundTriggers, planTriggers, type TriggerPlan, writeInTransaction} from './write-rows.js';
 
@@ -217,8 +217,13 @@ async function stage(run: Run, chosen: ChosenTables, pgRestore: Tool | null): Pr
   };
   // A plain dump would have to be read again for its definitions.
   const definitions = pgRestore ? await readDumpDefinitions(source, pgRestore, context.signal) : [];
-  const wanted = chosen.wanted.map((table) => ({
+  // --where and --key also count the equal rows that they choose; without a key equal rows are counted together.
+  const narrows = request.where !== undefined || request.keys.length > 0;
+  const wanted = chosen.wanted.map((table, index) => ({
     ...table,
+    ...((narrows && chosen.roles[index] === 'chosen') || keyOf(table.target).length === 0
+      ? {}
+      : {comparable: columnsInBackup(definitions, table.sources, table.target)}),
     sources: table.sources.map((each) => ({
       ...each,
       sameTypes: columnsOfSameType(definitions, each, table.target),
@@ -229,6 +234,7 @@ async function stage(run: Run, chosen: ChosenTables, pgRestore: Tool | null): Pr
   const names = chosen.wanted.flatMap(({sources}) => sources);
   try {
     await staging.prepare();
+    await staging.readLive();
     await readTableRows({
       source: {dump: source.dump, encoding: 'UTF8', tables: source.backup?.record?.tables ?? names},
       pgRestore,

@@ -27,6 +27,26 @@ export function columnsOfSameType(
   return new Set(same.map(({name}) => name));
 }
 
+/** The target's columns that the backup has too, in the target's order. @param definitions none where they were not read */
+export function columnsInBackup(
+  definitions: readonly DumpDefinition[],
+  sources: readonly NamedTable[],
+  target: TargetTable,
+): readonly string[] {
+  const names = new Set(
+    definitions
+      .flatMap(({type, statements}) =>
+        type === 'TABLE'
+          ? sources.flatMap((source) => statements.flatMap((statement) => columnLines(statement, source)))
+          : [],
+      )
+      .map(({name}) => name),
+  );
+  return target.columns
+    .filter(({name, generated}) => !generated && (names.size === 0 || names.has(name)))
+    .map(({name}) => name);
+}
+
 /** Possible columns in the table's CREATE statement: the name, and the rest of the line. */
 function columnLines(statement: string, table: NamedTable): {name: string; rest: string}[] {
   const [before] = /^CREATE (?:UNLOGGED )?TABLE /.exec(statement) ?? [];

@@ -2,37 +2,27 @@
 import {resolve} from 'node:path';
 import {parseArgs} from 'node:util';
 import {AppError} from '../../base/errors.js';
-import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
 import {environmentOf} from '../../settings/environment.js';
 import {loadSettings, type Settings} from '../../settings/settings.js';
-import {supabaseProject} from '../../postgres/connect/supabase-project.js';
 import {databaseNamed} from '../../catalog/database-groups.js';
 import type {RunDatabase, WatchedDatabase} from '../../run/run-record.js';
+import {databaseOfSettings, sourceDatabases} from '../databases/source-names.js';
 import {type Job, parsePlan} from './plan.js';
 
 /** The database of the settings; null if they name none or cannot be parsed. */
 export function databaseOf(settings: Settings): RunDatabase | null {
   try {
-    const connection = resolveConnection(settings);
-    const {database, host, port} = connection;
-    const project = supabaseProject(connection);
-    return {
-      name: database,
-      systemIdentifier: null,
-      host,
-      port,
-      ...(project === undefined ? {} : {project}),
-    };
+    return databaseOfSettings(settings);
   } catch {
     return null; // the command itself fails and reports why
   }
 }
 
-/** The databases of `status.databases`, and those that the plan backs up into this backups folder. */
+/** The databases of `databases` and `status.databases`, and those that the plan backs up into this backups folder. */
 export async function namedDatabases(settings: Settings): Promise<WatchedDatabase[]> {
   const listed = (settings.config.status?.databases ?? []).map(databaseNamed);
   const planned = await Promise.all(plannedArguments(settings).map((args) => databaseOfJob(settings, args)));
-  return [...planned.filter((database) => database !== null), ...listed];
+  return [...sourceDatabases(settings), ...planned.filter((database) => database !== null), ...listed];
 }
 
 const directUrlFirst = ['DIRECT_URL', 'DATABASE_URL'] as const;

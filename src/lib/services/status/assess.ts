@@ -19,8 +19,10 @@ import {
   groupByDatabase,
   type GroupSources,
   isBackupRun,
+  type SourceOf,
 } from '../../catalog/database-groups.js';
 import {loggedRestoreTests, recordedRestoreTests, type RestoreTest} from './restore-tests.js';
+import {isNamed} from '../../settings/sources.js';
 import {isIncident, type RunRecord, type WatchedDatabase} from '../../run/run-record.js';
 import {describeLosses} from '../../catalog/shrink-alarm.js';
 
@@ -54,7 +56,8 @@ export interface Finding {
     | 'COPY_TOO_OLD'
     | 'COPY_DAMAGED'
     | 'PLACE_UNREADABLE'
-    | 'DISK_LOW';
+    | 'DISK_LOW'
+    | 'DATABASE_GONE';
   /** The database's label; null for findings about the folder. */
   readonly database: string | null;
   readonly message: string;
@@ -94,6 +97,8 @@ export interface DatabaseStatus extends WatchedDatabase {
   readonly storage: number;
   /** The newest usable copy of the whole database in each location for copies. */
   readonly copies: readonly {readonly place: string; readonly newest: NewestBackup | null}[];
+  /** Since when the server of the config file no longer has the database. */
+  readonly goneSince?: string;
 }
 
 export interface Status {
@@ -117,8 +122,11 @@ export interface StatusSources {
   readonly named?: readonly WatchedDatabase[];
   /** Databases that the current run forgets. */
   readonly forgetting?: NonNullable<GroupSources['forgetting']>;
-  /** Only databases with these names or labels; by default all. */
+  /** Only databases with these names or labels, or of these servers; by default all. */
   readonly databases?: readonly string[];
+  /** The names of `databases` in the config file, which must all have backups. */
+  readonly sources?: readonly string[];
+  readonly sourceOf?: SourceOf;
   /** Locations of copies; the catalogue contains the backups of all of them. */
   readonly copyPlaces?: readonly CopyPlace[];
 }
@@ -130,7 +138,7 @@ export interface CopyPlace {
 }
 
 export function assessStatus(sources: StatusSources, limits: StatusLimits): Status {
-  const {catalogue, runs, now, freeBytes, named = [], databases: wanted} = sources;
+  const {catalogue, runs, now, freeBytes, named = [], databases: wanted, sourceOf} = sources;
   // A forgotten database that is requested by name is reported.
   const {backups} = catalogue;
   const asked = backups.flatMap(({database}) =>
@@ -142,21 +150,23 @@ export function assessStatus(sources: StatusSources, limits: StatusLimits): Stat
       runs,
       named: [...named, ...asked],
       forgetting: sources.forgetting,
+      sourceOf,
     }),
   );
   const databases = groups
-    .filter(
-      ({database, label}) => wanted === undefined || wanted.includes(database.name) || wanted.includes(label),
-    )
+    .filter(({database, label}) => wanted === undefined || isNamed(wanted, {label, name: database.name}))
     .map((group) => describeDatabase(group, limits, sources));
   const findings = [
     ...databases.flatMap((database) => [
       ...findingsOf(database, limits, now),
       ...copyFindings(database, limits),
     ]),
-    ...(wanted ?? []).flatMap((name) => unknownFindings(name, groups)),
+    ...missingSources(sources, groups),
+    ...(wanted ?? []).flatMap((name) => unknownFindings(name, groups, sources.sources)),
     ...(sources.copyPlaces ?? []).flatMap(placeFindings),
-    ...(groups.length === 0 && wanted === undefined ? [nothingWatched(catalogue, sources.place)] : []),
+    ...(groups.length === 0 && wanted === undefined && (sources.sources ?? []).length === 0
+      ? [nothingWatched(catalogue, sources.place)]
+      : []),
     ...folderFindings(catalogue, databases, freeBytes),
   ];
   return {
@@ -170,7 +180,7 @@ export function assessStatus(sources: StatusSources, limits: StatusLimits): Stat
 function describeDatabase(
   group: DatabaseGroup,
   limits: StatusLimits,
-  {now, copyPlaces = []}: StatusSources,
+  {now, copyPlaces = [], runs: allRuns}: StatusSources,
 ): DatabaseStatus {
   const {backups, runs} = group;
   const newest = backups.find((backup) => isUsable(backup) && isProven(backup, limits.require));
@@ -185,6 +195,7 @@ function describeDatabase(
   const tried = restoreTestsOf(group);
   const tests = tried.filter(({outcome}) => outcome !== 'not-possible');
   const last = tried.at(-1);
+  const goneSince = goneSinceRun(group, allRuns);
   return {
     ...group.database,
     label: group.label,
@@ -209,7 +220,20 @@ function describeDatabase(
         const copy = backups.find((backup) => isUsable(backup) && backup.places?.includes(place));
         return {place, newest: copy ? describeBackup(copy, now) : null};
       }),
+    ...(goneSince === undefined ? {} : {goneSince}),
   };
+}
+
+/** The first of the last runs that did not find the database on its server, unless it has a newer backup. */
+function goneSinceRun({database, backups}: DatabaseGroup, runs: readonly RunRecord[]): string | undefined {
+  const newest = backups[0]?.createdAt.getTime() ?? 0;
+  return runs.find(
+    ({gone = [], startedAt}) =>
+      Date.parse(startedAt) > newest &&
+      gone.some(
+        ({name, host, port}) => name === database.name && host === database.host && port === database.port,
+      ),
+  )?.startedAt;
 }
 
 function isProven({record}: Backup, required: ProofLevel | null): boolean {
@@ -258,6 +282,7 @@ const clockTolerance = 5 * 60_000;
 
 function findingsOf(status: DatabaseStatus, limits: StatusLimits, now: Date): Finding[] {
   const {label, newest, lastRestoreTest, restoreTestNotPossible, lastGoodRestoreTest, lastFailure} = status;
+  if (status.goneSince !== undefined) return [goneFinding(label, status.goneSince)];
   const findings: Finding[] = [];
   const find = (severity: Finding['severity'], code: Finding['code'], message: string): void => {
     findings.push({severity, code, database: label, message: `${label}: ${message}`});
@@ -384,9 +409,39 @@ function nothingWatched({backups}: Catalogue, place: string | undefined): Findin
   return {severity: 'critical', code: 'NO_BACKUP', database: null, message};
 }
 
+/** Its backups grow old, which is not a failure of a run. */
+function goneFinding(label: string, since: string): Finding {
+  return {
+    severity: 'warning',
+    code: 'DATABASE_GONE',
+    database: label,
+    message: `${label}: the server has no such database any more since ${since}; stop watching it with destino-db status --forget ${label}.`,
+  };
+}
+
+/** Databases of the config file without any backup or run, such as a server that was never reached. */
+function missingSources(
+  {sources = [], databases: wanted}: StatusSources,
+  groups: readonly DatabaseGroup[],
+): Finding[] {
+  return sources
+    .filter((name) => wanted === undefined || isNamed(wanted, {label: name, name}))
+    .filter((name) => !groups.some(({label}) => label === name || label.startsWith(`${name}/`)))
+    .map((name) => ({
+      severity: 'critical',
+      code: 'NO_BACKUP',
+      database: name,
+      message: `${name}: there is no backup.`,
+    }));
+}
+
 /** A requested database that is not watched; its name may be mistyped. */
-function unknownFindings(name: string, groups: readonly DatabaseGroup[]): Finding[] {
-  const known = groups.flatMap(({database, label}) => [database.name, label]);
+function unknownFindings(
+  name: string,
+  groups: readonly DatabaseGroup[],
+  sources: readonly string[] = [],
+): Finding[] {
+  const known = [...groups.flatMap(({database, label}) => [database.name, label]), ...sources];
   if (known.includes(name)) return [];
   const guess = nearest(name, known);
   const message = `${name}: there is no backup.${guess === undefined ? '' : ` Did you mean ${guess}?`}`;

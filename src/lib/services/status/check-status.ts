@@ -23,6 +23,8 @@ import {type History, readHistory} from '../../run/read-history.js';
 import type {WatchedDatabase} from '../../run/run-record.js';
 import {type KnownSetAside, knownSetAside} from '../../run/set-aside.js';
 import {assessStatus, type Status, type StatusLimits, type StatusSources} from './assess.js';
+import {sourceNames} from '../databases/source-names.js';
+import {chooseSources, configuredSources} from '../../settings/sources.js';
 import {namedDatabases} from '../schedule/named-databases.js';
 import {type PlaceSummary, readFrom, withCopies} from '../../storage/all-locations.js';
 
@@ -33,6 +35,8 @@ export interface StatusRequest {
   readonly maxRestoreTestAge?: string;
   /** Only databases with these names; by default all. */
   readonly databases?: readonly string[];
+  /** Only those of `databases` in the config file. */
+  readonly isAllDatabases?: boolean;
   /** Databases, by name or label, that are no longer watched until they have a new backup. */
   readonly forget?: readonly string[];
   /** "s3://bucket/prefix" or a folder, whose backups are assessed instead of those of the backups folder. */
@@ -67,7 +71,10 @@ export async function checkStatus(
   const limits = resolveLimits(settings, request);
   const {sources, places} = await readSources(context, request);
   const forgetting = forget(context, sources, request.forget ?? []);
-  const {databases} = request;
+  const databases =
+    request.isAllDatabases === true
+      ? chooseSources(settings, {isAll: true}).map(({name}) => name)
+      : request.databases;
   const status = assessStatus(defined({...sources, databases, forgetting}), limits);
   if (request.notify === true && !status.ok) {
     const {notify} = await import('./notify.js');
@@ -88,19 +95,19 @@ export async function checkStatus(
  */
 function forget(
   {record}: StatusContext,
-  {catalogue: {backups}, runs, now, named}: StatusSources,
+  {catalogue: {backups}, runs, now, named, sourceOf}: StatusSources,
   names: readonly string[],
 ): StatusSources['forgetting'] {
   if (names.length === 0) return undefined;
-  const groups = groupByDatabase(defined({backups, runs, named}));
+  const groups = groupByDatabase(defined({backups, runs, named, sourceOf}));
   const forgotten = names.map((name) => chooseWatched(groups, name));
   const forgetting = {startedAt: now.toISOString(), forgotten};
-  const [kept] = groupByDatabase(defined({backups, runs, named, forgetting})).filter(({database}) =>
+  const [kept] = groupByDatabase(defined({backups, runs, named, forgetting, sourceOf})).filter(({database}) =>
     forgotten.some((one) => isDeepStrictEqual(one, database)),
   );
   if (kept) {
     throw new AppError('USAGE', `${kept.label} is named in the config file and stays watched.`, {
-      hint: 'Remove it from status.databases, or its backups from schedule.plan, then forget it.',
+      hint: 'Remove it from databases or status.databases, or its backups from schedule.plan, then forget it.',
     });
   }
   record({forgotten});
@@ -138,7 +145,15 @@ async function readSources(
     // The audit log and the plan belong to this machine; another one may write to that location.
     const named = (settings.config.status?.databases ?? []).map(databaseNamed);
     return {
-      sources: {catalogue, runs: [], now: clock.now(), freeBytes: null, named, place: from},
+      sources: {
+        catalogue,
+        runs: [],
+        now: clock.now(),
+        freeBytes: null,
+        named,
+        place: from,
+        sourceOf: sourceNames(settings),
+      },
       places: [],
     };
   }
@@ -163,6 +178,8 @@ export async function readStatusSources(
     catalogue: await readCatalogue(backupFolder(settings)),
     now,
     named: await namedDatabases(settings),
+    sources: configuredSources(settings).map(({name}) => name),
+    sourceOf: sourceNames(settings),
     freeBytes: await freeBytesOf(settings.backupsDir),
     place: backupFolder(settings),
   };

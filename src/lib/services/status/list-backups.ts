@@ -7,6 +7,9 @@ import {applyRetention, type RetentionPolicy, ruleNames} from '../../catalog/ret
 import {AppError} from '../../base/errors.js';
 import {didYouMean} from '../../base/nearest.js';
 import {foreignNote} from '../../base/own-file.js';
+import {chooseSources, configuredSources, isNamed} from '../../settings/sources.js';
+import {identityOf} from '../../catalog/database-groups.js';
+import {sourceNames} from '../databases/source-names.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {BackupFormat} from '../../base/formats.js';
 import {openPlace, openSource} from '../../storage/open-place.js';
@@ -64,6 +67,8 @@ export interface ListedBackup {
   readonly missing: readonly string[];
   /** The locations of intact copies, if several were requested. */
   readonly places: readonly string[];
+  /** Name in `databases` of the config file, if it is one of them. */
+  readonly source?: string;
 }
 
 export interface ListedOrderBackup {
@@ -96,6 +101,10 @@ export interface ListOptions {
   readonly from?: string;
   readonly label?: string;
   readonly format?: BackupFormat;
+  /** Only databases with these names, of `databases` in the config file or their own. */
+  readonly databases?: readonly string[];
+  /** Only those of `databases` in the config file. */
+  readonly isAllDatabases?: boolean;
 }
 
 /** @throws READ_FAILED if a folder exists and cannot be read, BACKUP_NOT_FOUND if `from` does not exist */
@@ -105,13 +114,24 @@ export async function listBackups(ctx: RunContext, options: ListOptions): Promis
   const from = await openSource(settings, options.from);
   const [{catalogue, places}, orderBackups] = await Promise.all([
     readCopies(ctx, from, options.hasPlaces ?? false),
-    options.label === undefined && options.format === undefined
+    [options.label, options.format, options.databases, options.isAllDatabases].every(
+      (one) => one === undefined || one === false,
+    )
       ? listOrderBackups(ctx, await openPlace(settings, options.from ?? settings.backupsDir))
       : [],
   ]);
   const labels = catalogue.backups.flatMap(({label}) => label ?? []);
   if (options.label !== undefined && !labels.includes(options.label))
     ctx.warn(`No backup has the label "${options.label}".${didYouMean(options.label, labels)}`);
+  const sourceOf = labelsOf(settings, catalogue.backups);
+  const wanted =
+    options.isAllDatabases === true
+      ? chooseSources(settings, {isAll: true}).map(({name}) => name)
+      : options.databases;
+  const isWanted = (backup: Backup): boolean =>
+    wanted === undefined ||
+    isNamed(wanted, {label: sourceOf(backup) ?? backup.database, name: backup.database});
+  for (const name of wanted ?? []) warnOfUnknown(ctx, name, catalogue.backups, sourceOf);
   const reasons = retentionReasons(catalogue.backups, ctx.settings.config.retention ?? {}, now);
   return {
     folder: from.url,
@@ -119,12 +139,46 @@ export async function listBackups(ctx: RunContext, options: ListOptions): Promis
     backups: catalogue.backups
       .filter((backup) => options.label === undefined || backup.label === options.label)
       .filter((backup) => options.format === undefined || backup.format === options.format)
-      .map((backup) => listed(backup, reasons.get(backup) ?? null)),
+      .filter(isWanted)
+      .map((backup) => {
+        const source = sourceOf(backup);
+        return {...listed(backup, reasons.get(backup) ?? null), ...(source === undefined ? {} : {source})};
+      }),
     orderBackups,
     problems: catalogue.problems,
     setAside: options.from === undefined ? await readSetAside(ctx) : [],
     places,
   };
+}
+
+/** The names of the backups' databases in the config file. */
+function labelsOf(
+  settings: RunContext['settings'],
+  backups: readonly Backup[],
+): (backup: Backup) => string | undefined {
+  const sourceOf = sourceNames(settings);
+  const names = new Map(backups.map((backup) => [backup, sourceOf(identityOf(backup))]));
+  return (backup) => names.get(backup);
+}
+
+function warnOfUnknown(
+  {settings, warn}: RunContext,
+  name: string,
+  backups: readonly Backup[],
+  sourceOf: (backup: Backup) => string | undefined,
+): void {
+  const labels = backups.map((backup) => ({
+    label: sourceOf(backup) ?? backup.database,
+    name: backup.database,
+  }));
+  if (labels.some((one) => isNamed([name], one))) return;
+  const sources = configuredSources(settings).map((source) => source.name);
+  const known = [...new Set([...sources, ...labels.map(({label}) => label)])];
+  warn(
+    sources.includes(name)
+      ? `${name} has no backup yet. Make one: destino-db backup --database ${name}`
+      : `No backup is of a database "${name}".${didYouMean(name, known)}`,
+  );
 }
 
 /** If the audit log cannot be read, warns and lists the backups without these databases. */

@@ -2,7 +2,7 @@
 import {countOf, formatBytes, formatDuration} from '../../base/format.js';
 import {redact, redactValues} from '../../base/redact.js';
 import type {NoticeEvent} from '../../settings/notifications-config.js';
-import type {RunRecord} from '../../run/run-record.js';
+import {isIncident, type RunRecord} from '../../run/run-record.js';
 import {describeChecks} from '../../run/data-checks.js';
 import type {Status} from './assess.js';
 
@@ -24,7 +24,65 @@ export function startNotice(
   return noticeOf('start', `${subjectOf(run)} began.`, {...describeRun(run), command: run.command}, []);
 }
 
-export function endNotice(run: RunRecord, log: readonly string[]): Notice {
+/**
+ * One record about a run over several databases, for its notification: sums, the alarms of all, and the worst outcome.
+ * @param run the record of the whole run
+ */
+export function joinRuns(run: RunRecord, parts: readonly RunRecord[]): RunRecord {
+  const order = ['ok', 'alarm', 'failed', 'interrupted'] as const;
+  const outcome = order.findLast((one) => [run, ...parts].some((part) => part.outcome === one)) ?? 'ok';
+  const failed = parts.filter((part) => part.outcome === 'failed' || part.outcome === 'interrupted');
+  const [first] = failed;
+  const sum = (values: readonly (number | null)[]): number | null =>
+    values.every((value) => value === null) ? null : values.reduce<number>((all, one) => all + (one ?? 0), 0);
+  return {
+    ...run,
+    outcome,
+    incident: [run, ...parts].some(isIncident),
+    errorCode: run.errorCode ?? first?.errorCode ?? null,
+    errorMessage:
+      run.errorMessage ??
+      (failed.length === 0
+        ? null
+        : `${failed.length} of ${countOf(parts.length, 'database')} failed: ${failed
+            .map((part) => `${nameOf(part)} (${part.errorCode ?? part.outcome})`)
+            .join(', ')}.`),
+    size: sum(parts.map(({size}) => size)),
+    rows: sum(parts.map(({rows}) => rows)),
+    alarms: parts.flatMap((part) => part.alarms.map((alarm) => `${nameOf(part)}: ${alarm}`)),
+    verifications: parts.flatMap(({verifications}) => verifications),
+    pruned: parts.flatMap(({pruned}) => pruned),
+    warnings: [
+      ...run.warnings,
+      ...parts.flatMap((part) => part.warnings.map((one) => `${nameOf(part)}: ${one}`)),
+    ].filter((one, index, all) => all.indexOf(one) === index),
+  };
+}
+
+function nameOf({database}: RunRecord): string {
+  return database?.source ?? database?.name ?? 'unknown';
+}
+
+/** "shop: ok, 1.2 MB, 40 rows", a line for each database. */
+function lineOf(part: RunRecord): string {
+  const facts = [
+    part.outcome,
+    ...(part.errorCode === null ? [] : [`${part.errorCode} ${part.errorMessage ?? ''}`]),
+    ...(part.size === null ? [] : [formatBytes(part.size)]),
+    ...(part.rows === null ? [] : [countOf(part.rows, 'row')]),
+    ...part.alarms,
+  ];
+  return `${nameOf(part)}: ${facts.join(', ')}`;
+}
+
+/** @param parts the databases of a run over several */
+export function endNotice(
+  run: RunRecord,
+  lines: readonly string[],
+  parts: readonly RunRecord[] = [],
+): Notice {
+  const log = [...lines, ...parts.map(lineOf)];
+  const subject = subjectOf(run, parts.length);
   const took = formatDuration(run.duration);
   const what = [
     ...(run.size === null ? [] : [formatBytes(run.size)]),
@@ -42,19 +100,15 @@ export function endNotice(run: RunRecord, log: readonly string[]): Notice {
     duration: String(run.duration),
     alarms: run.alarms.join('\n'),
     warnings: run.warnings.join('\n'),
+    ...(parts.length === 0 ? {} : {databases: parts.map(lineOf).join('\n')}),
   };
   if (run.outcome === 'ok') {
-    return noticeOf(
-      'success',
-      `${subjectOf(run)} is done in ${took}${what === '' ? '' : `: ${what}`}.`,
-      facts,
-      log,
-    );
+    return noticeOf('success', `${subject} is done in ${took}${what === '' ? '' : `: ${what}`}.`, facts, log);
   }
   if (run.outcome === 'alarm') {
     return noticeOf(
       'alarm',
-      `${subjectOf(run)} raised an alarm: ${[...run.alarms, ...failedChecks(run)].join(' ') || 'see the result'}`,
+      `${subject} raised an alarm: ${[...run.alarms, ...failedChecks(run)].join(' ') || 'see the result'}`,
       facts,
       log,
     );
@@ -62,7 +116,7 @@ export function endNotice(run: RunRecord, log: readonly string[]): Notice {
   const how = run.outcome === 'interrupted' ? 'was interrupted' : 'failed';
   return noticeOf(
     'failure',
-    `${subjectOf(run)} ${how} after ${took}: ${run.errorCode ?? ''} ${run.errorMessage ?? ''}`,
+    `${subject} ${how} after ${took}: ${run.errorCode ?? ''} ${run.errorMessage ?? ''}`,
     facts,
     log,
   );
@@ -118,6 +172,7 @@ function describeRun(run: Parameters<typeof startNotice>[0]): Record<string, str
   };
 }
 
-function subjectOf({command, database, host}: Parameters<typeof startNotice>[0]): string {
+function subjectOf({command, database, host}: Parameters<typeof startNotice>[0], databases = 0): string {
+  if (databases > 0) return `${command} of ${countOf(databases, 'database')} on ${host}`;
   return `${command}${database ? ` of ${database.name} (${database.host}:${database.port})` : ''} on ${host}`;
 }
