@@ -39,6 +39,21 @@ it('a 64 MB heap is enough for a backup and its restore test', async () => {
   expect(verified.status, verified.stdout).toBe(0);
 });
 
+it('short-lived objects take little memory', async () => {
+  const probe = `import v8 from 'node:v8';
+    process.on('exit', () => {
+      const kept = [];
+      for (let at = 0; at < 3e6; at++) kept[at % 1e5] = {at};
+      const young = v8.getHeapSpaceStatistics().find((space) => space.space_name === 'new_space');
+      process.stderr.write('young ' + young.space_size + '\\n');
+    });`;
+  const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(probe)}`;
+  const made = await runCli(['backup', '--json'], {cwd: folder, env: {...env(), NODE_OPTIONS}});
+  const [, bytes] = /^young (\d+)$/m.exec(made.stderr) ?? [];
+  expect(Number(bytes)).toBeGreaterThan(0);
+  expect(Number(bytes)).toBeLessThan(17_000_000);
+});
+
 it('a limit that is too low for the program itself causes one error with a code', async () => {
   const made = await runCli(['backup'], {cwd: folder, env: env(), under: under('ulimit -n 28')});
   expect([made.status, made.stdout]).toEqual([3, '']);

@@ -1,4 +1,5 @@
 /** The base of every command: settings, progress, signals, confirmation, results and errors. */
+import {setFlagsFromString} from 'node:v8';
 import {Command, type Interfaces} from '@oclif/core';
 import {systemClock} from '../base/clock.js';
 import {defined, type Given} from '../base/defined.js';
@@ -91,6 +92,8 @@ export abstract class BaseCommand extends Command {
     const isQuiet = flags.quiet ?? false;
     const isJson = this.jsonEnabled();
     turnSignalsIntoErrors();
+    // Rows are short-lived. More room for them between two collections takes 30 to 50 MB, and saves no time.
+    if (this.facts.isRecorded) setFlagsFromString('--semi-space-growth-factor=1');
     refuseEmptyFlags(flags);
     refuseBadPlaces(flags);
     const interruption = new AbortController();
