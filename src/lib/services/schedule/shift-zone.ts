@@ -31,7 +31,7 @@ export function shiftToZone(every: Every, from: string, to: string, now: Date): 
   const days = Math.floor(total / 1440);
   if (every.unit === 'day') return {times: [{...every, ...time}], isExact: isSteady};
   if (every.unit === 'week') {
-    return {times: [{...every, ...time, weekday: modulo(every.weekday, 7)}], isExact: isSteady};
+    return {times: [{...every, ...time, weekday: modulo(every.weekday + days, 7)}], isExact: isSteady};
   }
   // The day before the 1st has a different number in every month, so the job runs on the 1st, a day late.
   const day = every.day + days;
