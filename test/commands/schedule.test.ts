@@ -82,6 +82,30 @@ describe('schedule', () => {
     expect(await readFile(crontabFile, 'utf8')).toBe(others);
   });
 
+  it('reports where the plan is installed, and whether an older plan is', async () => {
+    const units = join(root, 'shown-units');
+    const shown = async (): Promise<unknown> => {
+      const args = ['schedule', '--json'];
+      return ((await runCli(args, {cwd: folder, env: shownEnv})).json() as {installed: unknown}).installed;
+    };
+    const shownEnv = {...env, XDG_CONFIG_HOME: units};
+    await rm(crontabFile, {force: true});
+    expect(await shown()).toEqual([]);
+    expect((await runCli(['schedule'], {cwd: folder, env: shownEnv})).stdout).toContain(
+      'The plan is not installed on this machine.',
+    );
+    await runCli(['schedule', '--install'], {cwd: folder, env: shownEnv});
+    expect(await shown()).toEqual([{as: 'cron', isCurrent: true}]);
+    const crontab = await readFile(crontabFile, 'utf8');
+    await writeFile(crontabFile, crontab.replace('# hourly status at :15', '# hourly status at :20'));
+    expect(await shown()).toEqual([{as: 'cron', isCurrent: false}]);
+    expect((await runCli(['schedule'], {cwd: folder, env: shownEnv})).stdout).toContain(
+      'Another plan is installed in the crontab',
+    );
+    await runCli(['schedule', '--remove'], {cwd: folder, env: shownEnv});
+    expect(await shown()).toEqual([]);
+  });
+
   it('does not touch a crontab whose bytes it could not restore', async () => {
     const latin1 = Buffer.from('# se\u00f1or\n5 4 * * * /usr/local/bin/other\n', 'latin1');
     await writeFile(crontabFile, latin1);

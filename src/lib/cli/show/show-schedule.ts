@@ -4,6 +4,8 @@ import type {ScheduleResult} from '../../services/schedule/schedule.js';
 import {printable, type Style} from './style.js';
 import {table} from './table.js';
 
+const schedulerNames = {cron: 'the crontab', systemd: 'systemd', github: 'the GitHub workflow'} as const;
+
 export function showSchedule(now: Date): (result: ScheduleResult, style: Style) => string[] {
   return (result, style) => {
     // Printed to be piped into a file: nothing but the text.
@@ -23,7 +25,7 @@ function printedFiles({files}: ScheduleResult): string[] {
 
 function headline(result: ScheduleResult, style: Style): string[] {
   if (result.action === 'show') return [];
-  const where = {cron: 'the crontab', systemd: 'systemd', github: 'the GitHub workflow'}[result.as ?? 'cron'];
+  const where = schedulerNames[result.as ?? 'cron'];
   const verb = result.action === 'install' ? 'installed in' : 'removed from';
   const what = result.isChanged
     ? style.bold(`The plan was ${verb} ${where}.`)
@@ -47,7 +49,20 @@ function planLines(result: ScheduleResult, style: Style, now: Date): string[] {
     ...(result.action === 'install' ? [''] : []),
     ...table(rows, style, {head: ['PLAN', 'NEXT RUN (UTC)', '', 'COMMAND']}),
     style.dim(`Times of the plan are in ${result.timeZone}.`),
+    ...installedLines(result, style),
   ];
+}
+
+function installedLines({installed}: ScheduleResult, style: Style): string[] {
+  if (installed === null) return [];
+  if (installed.length === 0) return [style.bold('The plan is not installed on this machine.')];
+  return installed.map(({as, isCurrent}) =>
+    isCurrent
+      ? `The plan is installed in ${schedulerNames[as]}.`
+      : style.bold(
+          `Another plan is installed in ${schedulerNames[as]}: install this one again (--as ${as} --install).`,
+        ),
+  );
 }
 
 function nextLines(result: ScheduleResult, style: Style): string[] {

@@ -38,6 +38,16 @@ export function cronTime(every: Every): string {
   return cronFields(cronOf(every));
 }
 
+/** The sentences in the block of this folder; empty without a block. */
+export function sentencesOfBlock(crontab: string, folder: string): string[] {
+  const lines = crontab.split('\n');
+  const begins = lines.indexOf(beginMarker(folder));
+  const ends = lines.indexOf(endMarker(folder));
+  if (begins === -1 || ends < begins) return [];
+  // The first comment of the block says who made it.
+  return lines.slice(begins + 2, ends).flatMap((line) => (line.startsWith('# ') ? [line.slice(2)] : []));
+}
+
 /**
  * Replaces the block of this folder in the crontab by `block`: removes it if undefined, appends it if missing.
  * Every other byte stays, except a missing newline before an appended block.

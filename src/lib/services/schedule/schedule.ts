@@ -19,6 +19,7 @@ import {
   workflowHeader,
   workflowPath,
 } from './github-workflow.js';
+import {findInstalled, type Installed} from './installed.js';
 import {installUnits} from './install-units.js';
 import {replaceOwnFile} from './own-file.js';
 import {startTogether} from './due-time.js';
@@ -52,6 +53,8 @@ export interface ScheduleResult {
   readonly timeZone: string;
   readonly jobs: readonly {name: string; sentence: string; command: string; nextRuns: string[]}[];
   readonly as: Scheduler | null;
+  /** Where the plan is installed on this machine; null unless the plan is shown. */
+  readonly installed: readonly Installed[] | null;
   readonly action: ScheduleOptions['action'];
   /** Files that are or would be written; `path` is null for the crontab. */
   readonly files: readonly {path: string | null; text: string}[];
@@ -118,6 +121,18 @@ export async function planSchedule(context: RunContext, options: ScheduleOptions
       nextRuns: nextRuns(job.every, zone, clock.now(), 3).map((run) => run.toISOString()),
     })),
     as: options.as ?? null,
+    installed:
+      options.action === 'show'
+        ? await findInstalled(
+            jobs.map(({sentence}) => sentence),
+            {
+              folder: settings.cwd,
+              unitFolder: unitFolderOf(context, options),
+              workflow: join(settings.cwd, workflowPath),
+            },
+            context.signal,
+          )
+        : null,
     action: options.action,
     ...done,
   };
@@ -258,6 +273,16 @@ async function findPackageManager(folder: string): Promise<PackageManager> {
   );
 }
 
+/** systemd's own folder for the units of this user, unless another one is given. */
+function unitFolderOf(
+  {settings: {cwd, environment}}: RunContext,
+  {unitFolder}: Pick<ScheduleOptions, 'unitFolder'>,
+): string {
+  if (unitFolder !== undefined) return unitFolder;
+  if (process.getuid?.() === 0) return '/etc/systemd/system';
+  return join(environment.get('XDG_CONFIG_HOME') ?? join(homeFolder() ?? cwd, '.config'), 'systemd/user');
+}
+
 async function asSystemd(
   context: RunContext,
   jobs: Job[],
@@ -266,11 +291,7 @@ async function asSystemd(
 ): Promise<Done> {
   const {cwd, environment, config} = context.settings;
   const isRoot = process.getuid?.() === 0;
-  const folder =
-    options.unitFolder ??
-    (isRoot
-      ? '/etc/systemd/system'
-      : join(environment.get('XDG_CONFIG_HOME') ?? join(homeFolder() ?? cwd, '.config'), 'systemd/user'));
+  const folder = unitFolderOf(context, options);
   const commands = jobs.map((job) => programWords(job, options));
   const units = systemdUnits(
     commands,

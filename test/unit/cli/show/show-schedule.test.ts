@@ -15,6 +15,7 @@ const result: ScheduleResult = {
     },
   ],
   as: 'systemd',
+  installed: null,
   action: 'install',
   files: [{path: '/etc/systemd/system/a.timer', text: '[Timer]\n'}],
   isChanged: true,
