@@ -1,17 +1,35 @@
 /** Finds columns that look personal and have no rule: by their names and by their values, of which only counts leave it. */
+import {AppError} from '../base/errors.js';
+import {countOf} from '../base/format.js';
+import {qualifiedName} from '../base/qualified-name.js';
 import type {DumpDefinition} from '../dump/dump-definitions.js';
+import {decodeFields, RowShortener} from '../dump/sql/copy-rows.js';
 import type {RowTakerOf} from '../dump/sql/copy-stream.js';
-import type {Session} from '../postgres/client.js';
-import type {MaskRules} from './mask-rules.js';
-
-export type PersonalKind =
-  'email' | 'phone' | 'name' | 'address' | 'card' | 'ip' | 'birth date' | 'token' | 'secret';
+import {type Session, withTransaction} from '../postgres/client.js';
+import {pgCount} from '../postgres/inspect/inspect-database.js';
+import {type NamedTable, quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
+import {columnName} from '../settings/column-name.js';
+import {type DumpedColumn, readDumpedTables} from './dumped-columns.js';
+import {type MaskRules, ruledColumns} from './mask-rules.js';
+import {
+  familyOf,
+  hasValidCheckDigit,
+  kindByName,
+  type PersonalKind,
+  type ValueSign,
+  valueSigns,
+} from './personal-kinds.js';
+import {fromTable} from './plan-masks.js';
+import {type Column, readTables, type Table} from './read-tables.js';
+import {canContainText} from './text-columns.js';
 
 export interface PersonalColumn {
   /** "schema.table"; the topmost table of a partition. */
   readonly table: string;
   readonly column: string;
-  /** The kinds that its name or its values show; `matches` is 0 where only the name does. */
+  /** As the config names it. */
+  readonly key: string;
+  /** The kinds that its name or its values show; `matches` counts rows, and is 0 where only the name shows the kind. */
   readonly kinds: readonly {readonly kind: PersonalKind; readonly matches: number}[];
   /** Rows whose values were looked at. */
   readonly rowsLooked: number;
@@ -23,9 +41,57 @@ export interface PersonalFindings {
   readonly notLooked: readonly {readonly of: string; readonly reason: string}[];
 }
 
-/** Looks through the rows of a dump as they are read for it. */
+/** Counts for one column, of all its partitions. */
+interface ColumnCount {
+  readonly schema: string;
+  readonly table: string;
+  readonly column: string;
+  readonly byName: PersonalKind | undefined;
+  readonly matches: Map<PersonalKind, number>;
+  rows: number;
+}
+
+/** The findings of the counts, by the names of the columns. */
+function findingsOf(
+  counts: readonly ColumnCount[],
+  notLooked: PersonalFindings['notLooked'],
+): PersonalFindings {
+  const columns = counts.flatMap(({schema, table, column, byName, matches, rows}): PersonalColumn[] => {
+    const all = new Map([...(byName === undefined ? [] : [[byName, 0] as const]), ...matches]);
+    const kinds = [...all].map(([kind, found]) => ({kind, matches: found}));
+    if (kinds.length === 0) return [];
+    return [
+      {
+        table: qualifiedName({schema, name: table}),
+        column,
+        key: columnName(schema, table, column),
+        kinds,
+        rowsLooked: rows,
+      },
+    ];
+  });
+  return {columns: columns.sort((one, other) => (one.key < other.key ? -1 : 1)), notLooked};
+}
+
+/** @throws PERSONAL_DATA if there are columns without a rule; the list names counts, no values */
+export function refusePersonal({columns}: PersonalFindings, state: string): void {
+  if (columns.length === 0) return;
+  throw new AppError(
+    'PERSONAL_DATA',
+    `${columns.length === 1 ? 'A column looks' : `${columns.length} columns look`} personal and ${columns.length === 1 ? 'has' : 'have'} no mask. ${state}`,
+    {
+      details: columns.map(
+        ({key, kinds}) =>
+          `${key}: ${kinds.map(({kind, matches}) => (matches === 0 ? `${kind}, by its name` : `${kind} in ${countOf(matches, 'row')}`)).join('; ')}`,
+      ),
+      hint: `Add a rule for each under "masks" in the config file, such as "${columns[0]?.key ?? ''}": {"mask": "text"}, or {"mask": "keep", "reason": "..."}.`,
+    },
+  );
+}
+
+/** Looks through the rows of a dump as they are read. */
 export interface PersonalFinder {
-  /** Receives the rows of `CopyStream`. */
+  /** The receivers of rows for a `CopyStream`. */
   readonly takerOf: RowTakerOf;
   readonly found: () => PersonalFindings;
 }
@@ -35,17 +101,173 @@ export interface PersonalFinder {
  * @param mostRows how many rows of each table are looked at; all without it
  */
 export function findPersonalByDump(
-  _definitions: readonly DumpDefinition[],
-  _rules: MaskRules,
-  _mostRows?: number,
+  definitions: readonly DumpDefinition[],
+  rules: MaskRules,
+  mostRows = Infinity,
 ): PersonalFinder {
-  return {takerOf: () => undefined, found: () => ({columns: [], notLooked: []})};
+  const {columnsOf, topOf} = readDumpedTables(definitions);
+  const isRuled = ruledColumns(rules);
+  const counts = new Map<string, ColumnCount>();
+  const cut = new Set<string>();
+  const countOf = (table: NamedTable, {name, family}: DumpedColumn): ColumnCount => {
+    const key = JSON.stringify([table.schema, table.name, name]);
+    const known = counts.get(key);
+    if (known) return known;
+    const {schema} = table;
+    const byName = kindByName(table.name, name, family);
+    const made = {schema, table: table.name, column: name, byName, matches: new Map(), rows: 0};
+    counts.set(key, made);
+    return made;
+  };
+  for (const [label, columns] of columnsOf) {
+    const table = topOf(label);
+    for (const column of columns) if (!isRuled(table, column.name)) countOf(table, column);
+  }
+  return {
+    takerOf: (copy, encoding) => {
+      const table = topOf(qualifiedName(copy));
+      const known = columnsOf.get(qualifiedName(copy)) ?? [];
+      const looked = copy.columns.flatMap((name, index) => {
+        const column = known.find((each) => each.name === name) ?? {name, family: 'text' as const};
+        const hasText = column.family === 'text' || column.family === 'json';
+        return isRuled(table, name)
+          ? []
+          : [{index, hasText, isJson: column.family === 'json', count: countOf(table, column)}];
+      });
+      if (looked.length === 0) return undefined;
+      let rows = 0;
+      const shortener = new RowShortener((row) => {
+        const fields = decodeFields(row, encoding);
+        for (const {index, hasText, isJson, count} of looked) {
+          count.rows++;
+          const value = fields[index];
+          if (hasText && value !== null && value !== undefined) look(value, isJson, count);
+        }
+      });
+      return {
+        add: (buffer, start, end) => {
+          if (rows < mostRows) shortener.add(buffer, start, end);
+          else cut.add(qualifiedName(copy));
+          rows++;
+        },
+        append: (buffer, start, end) => {
+          if (rows < mostRows) shortener.append(buffer, start, end);
+        },
+      };
+    },
+    found: () =>
+      findingsOf(
+        [...counts.values()],
+        [...cut].sort().map((of) => ({of, reason: `rows after the first ${mostRows}`})),
+      ),
+  };
 }
 
-/** Looks through all rows of a restored database, with one scan of each table. */
-export async function findPersonalInDatabase(
-  _session: Session,
-  _rules: MaskRules,
-): Promise<PersonalFindings> {
-  return Promise.resolve({columns: [], notLooked: []});
+const signs = valueSigns.map((sign) => ({...sign, regExp: new RegExp(sign.pattern, 'g')}));
+
+function look(value: string, isJson: boolean, {matches}: ColumnCount): void {
+  const found = new Set<string>();
+  for (const {kind, contains, regExp, hasCheckDigit, onlyJson} of signs) {
+    if (found.has(kind) || (onlyJson === true && !isJson) || !value.includes(contains)) continue;
+    regExp.lastIndex = 0;
+    for (let match = regExp.exec(value); match; match = regExp.exec(value)) {
+      if (hasCheckDigit === true && !hasValidCheckDigit(match[0])) continue;
+      found.add(kind);
+      matches.set(kind, (matches.get(kind) ?? 0) + 1);
+      break;
+    }
+  }
+}
+
+/** More columns would exceed the limit of a query's results. */
+const mostColumns = 60;
+
+/** @throws ROW_SECURITY where a policy hides rows */
+export async function findPersonalInDatabase(session: Session, rules: MaskRules): Promise<PersonalFindings> {
+  const isRuled = ruledColumns(rules);
+  const counts: ColumnCount[] = [];
+  const notLooked: PersonalFindings['notLooked'][number][] = [];
+  const all = await readTables(session);
+  await withTransaction(session, 'READ ONLY', async () => {
+    await session.query('SET LOCAL row_security = off');
+    for (const table of all) {
+      if (table.kind === 'foreign') notLooked.push({of: qualifiedName(table), reason: 'its rows are in another database'}); // prettier-ignore
+      if (table.kind !== 'table') continue;
+      const columns = table.columns.filter((column) => !column.generated && !isRuled(table, column.name));
+      for (let first = 0; first < columns.length; first += mostColumns)
+        counts.push(...(await countIn(session, table, columns.slice(first, first + mostColumns))));
+      if ((counts.at(-1)?.rows ?? 0) > firstRows && columns.length > 0)
+        notLooked.push({
+          of: qualifiedName(table),
+          reason: `signs other than addresses, tokens and password hashes in rows after the first ${firstRows}`,
+        });
+      notLooked.push(
+        ...columns
+          .filter(({baseName}) => baseName === 'bytea')
+          .map(({name}) => ({of: columnName(table.schema, table.name, name), reason: 'bytea is not text'})),
+      );
+    }
+  });
+  return findingsOf(counts, notLooked);
+}
+
+/** Rows of each table in which the server searches for signs that cost it more than the rows themselves. */
+const firstRows = 10_000;
+
+async function countIn(session: Session, table: Table, columns: readonly Column[]): Promise<ColumnCount[]> {
+  const texts: {readonly count: ColumnCount; readonly isJson: boolean; readonly sql: string}[] = [];
+  const counts = columns.map((column): ColumnCount => {
+    const family = familyOf(column.baseName === 'citext' ? 'text' : column.base);
+    const byName = column.isEnum ? undefined : kindByName(table.name, column.name, family);
+    const count: ColumnCount = {
+      schema: table.schema,
+      table: table.name,
+      column: column.name,
+      byName,
+      matches: new Map(),
+      rows: 0,
+    };
+    const sql = `concat(r.${quoteIdentifier(column.name)}) AS v${texts.length}`;
+    if (canContainText(column)) texts.push({count, isJson: family === 'json', sql});
+    return count;
+  });
+  const from = `FROM (SELECT ${texts.map(({sql}) => sql).join(', ')} FROM ${fromTable(table)} AS r`;
+  const countSigns = async (isCheap: boolean, rowsOf: string): Promise<number> => {
+    const asked = texts.flatMap(({count, isJson}, index) => {
+      const signs = valueSigns.filter(
+        (sign) => (sign.isCheap === true) === isCheap && (isJson || sign.onlyJson !== true),
+      );
+      return [...new Set(signs.map(({kind}) => kind))].map((kind) => ({
+        count,
+        kind,
+        sql: signs.flatMap((sign) => (sign.kind === kind ? [matchOf(sign, `t.v${index}`)] : [])).join(' OR '),
+      }));
+    });
+    const filters = asked.map(({sql}, index) => `count(*) FILTER (WHERE ${sql}) AS m${index}`);
+    const [row] = await session.query(
+      `SELECT ${['count(*) AS rows', ...filters].join(', ')} ${from} ${rowsOf}) t`,
+    );
+    for (const [index, {count, kind}] of asked.entries()) {
+      const found = Math.max(pgCount.parse(row?.[`m${index}`]), count.matches.get(kind) ?? 0);
+      if (found > 0) count.matches.set(kind, found);
+    }
+    return pgCount.parse(row?.['rows']);
+  };
+  const rows = await countSigns(true, 'OFFSET 0');
+  if (texts.length > 0) await countSigns(false, `LIMIT ${firstRows}`);
+  for (const count of counts) count.rows = rows;
+  return counts;
+}
+
+/** SQL: the value has the sign. AND and OR evaluate from the left, the cheap condition first. */
+function matchOf({contains, pattern, hasCheckDigit}: ValueSign, text: string): string {
+  const regExp = quoteLiteral(pattern).trim();
+  const prefilter = contains === '' ? '' : `strpos(${text}, ${quoteLiteral(contains)}) > 0 AND `;
+  if (hasCheckDigit !== true) return `${prefilter}${text} ~ ${regExp}`;
+  // Every second digit from the right counts double, and 9 less if it has two digits then.
+  return `${text} ~ ${regExp} AND EXISTS (
+    SELECT 1 FROM regexp_matches(${text}, ${quoteLiteral(`(${pattern})`).trim()}, 'g') m(match)
+     CROSS JOIN LATERAL (SELECT reverse(regexp_replace(m.match[1], '[^0-9]', '', 'g')) AS digits) d
+     WHERE length(d.digits) >= 13 AND (SELECT sum(CASE WHEN i % 2 = 1 THEN n.digit WHEN n.digit > 4 THEN n.digit * 2 - 9 ELSE n.digit * 2 END)
+       FROM generate_series(1, length(d.digits)) i CROSS JOIN LATERAL (SELECT substr(d.digits, i, 1)::int AS digit) n) % 10 = 0)`;
 }

@@ -57,12 +57,12 @@ const builtIn: MasksConfig = {
   'auth.oauth_consents': {rows: 'none'},
   'auth.webauthn_challenges': {rows: 'none'},
   'auth.webauthn_credentials': {rows: 'none'},
+  'auth.oauth_clients.client_secret_hash': simple('null'),
   'auth.instances.raw_base_config': simple('null'),
   'storage.objects.user_metadata': simple('null'),
   'storage.s3_multipart_uploads_parts': {rows: 'none'},
   'storage.s3_multipart_uploads': {rows: 'none'},
   'realtime.subscription': {rows: 'none'},
-  'vault.secrets': {rows: 'none'},
 };
 
 /** Joins the rules; one of the config file replaces a built-in one of the same column or table. */

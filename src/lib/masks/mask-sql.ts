@@ -24,10 +24,9 @@ function hmac(kind: string, text: string): string {
 }
 
 const hex = '0123456789abcdef';
-const letters = 'abcdefghijklmnop';
 const nameLetters = 'bdfgklmnprstaeio';
-/** Without vowels, so that hardly any word is the same as another value's mask. */
-const textLetters = 'bcdfghjklmnpqrst';
+/** Hexadecimal digits; other alphabets cost the server as much as the hash. */
+const hexOf = (hash: string, count: number): string => `left(encode(${hash}, 'hex'), ${count})`;
 
 /** `count` letters, 4 bits each. */
 const lettersOf = (hash: string, count: number, alphabet: string): string =>
@@ -48,7 +47,7 @@ const widths: Readonly<Record<TextMask, readonly [least: number, most: number]>>
   email: [8 + maskedDomain.length + 1, 20 + maskedDomain.length + 1],
   name: [6, 12],
   phone: [12, 16],
-  address: [20, 20],
+  address: [19, 19],
   text: [1, Number.MAX_SAFE_INTEGER],
 };
 /** Characters below which masks of different values may be the same. */
@@ -66,10 +65,10 @@ function maskText(mask: TextMask, value: string, limit: number): string {
   const width = Math.min(limit, widths[mask][1]);
   switch (mask) {
     case 'hash':
-      return `left(encode(${hmac('hash', value)}, 'hex'), ${width})`;
+      return hexOf(hmac('hash', value), width);
     case 'email': {
-      const count = (width - maskedDomain.length - 1) & ~1;
-      const word = lettersOf(hmac('email', `lower(${value})`), count, letters);
+      const count = width - maskedDomain.length - 1;
+      const word = hexOf(hmac('email', `lower(${value})`), count);
       // Spellings of one address differ only in capitals, and so do their masks.
       const spelt = `(SELECT string_agg(CASE WHEN get_bit(m.h, i) = 1 THEN upper(substr(m.w, i, 1)) ELSE substr(m.w, i, 1) END, '' ORDER BY i)
         FROM (SELECT ${hmac('spelling', value)} AS h, ${word} AS w) m, generate_series(1, ${count}) i)`;
@@ -80,31 +79,23 @@ function maskText(mask: TextMask, value: string, limit: number): string {
     case 'phone':
       return `('+999' || ${digitsOf(hmac('phone', value), width - 4)})`;
     case 'address':
-      return `(SELECT initcap(${lettersOf('m.h', 8, nameLetters)}) || ' Street ' || (1 + get_byte(m.h, 12))::text FROM (SELECT ${hmac('address', value)} AS h) m)`;
+      return `('Street ' || ${hexOf(hmac('address', value), 12)})`;
     case 'text':
       return sameLength(value);
   }
 }
 
-/** Letters, or digits where the value has no letters; as long as the value. */
+/** Hexadecimal digits, with blanks in texts that have some, or digits where the value has no letters; as long as the value. */
 function sameLength(value: string): string {
-  const filled = (stream: string, width: number, length = 'm.n'): string =>
-    `left(repeat(${stream}, m.n / ${width} + 1), ${length})`;
-  const words = filled(
-    `translate(encode(m.h, 'hex'), '${hex}', '${textLetters.replace('h', ' ')}')`,
-    64,
-    'm.n - 2',
-  );
-  const word = filled(`translate(encode(m.h, 'hex'), '${hex}', '${textLetters}')`, 64);
+  const stream = `encode(m.h, 'hex')`;
+  const filled = (unit: string, width: number): string => `left(repeat(${unit}, m.n / ${width} + 1), m.n)`;
+  const words = `overlay(overlay(${filled(`replace(${stream}, '7', ' ')`, 64)} PLACING '0' FROM m.n) PLACING '0' FROM 1)`;
   const digits = filled(digitsOf('m.h', 15), 15);
-  const [from, to] = [
-    `0123456789${textLetters}`,
-    `1234567890${textLetters.slice(1)}${textLetters.charAt(0)}`,
-  ];
-  const made = `CASE WHEN m.v ~ '^[0-9 .,+()/-]*$' THEN ${digits}
-      WHEN m.n > 2 AND strpos(m.v, ' ') > 0 THEN 'x' || ${words} || 'x' ELSE ${word} END`;
-  return `(SELECT CASE WHEN m.r = m.v THEN translate(m.r, '${from}', '${to}') ELSE m.r END
-    FROM (SELECT m.v, ${made} AS r FROM (SELECT ${value} AS v, char_length(${value}) AS n, ${hmac('text', value)} AS h OFFSET 0) m OFFSET 0) m)`;
+  const short = `CASE WHEN m.v ~ '^[0-9 .,+()/-]*$' THEN ${digits} ELSE ${filled(stream, 64)} END`;
+  // A short mask can be the value itself; each of its characters changes then.
+  const changed = `(SELECT CASE WHEN r.r = m.v THEN translate(r.r, '${hex}', '${hex.slice(1)}0') ELSE r.r END FROM (SELECT ${short} AS r OFFSET 0) r)`;
+  return `(SELECT CASE WHEN m.n < 24 THEN ${changed} ELSE ${words} END
+    FROM (SELECT ${value} AS v, char_length(${value}) AS n, ${hmac('text', value)} AS h OFFSET 0) m)`;
 }
 
 const textTypes = ['text', 'varchar', 'bpchar', 'name', 'citext'];
@@ -118,6 +109,10 @@ const integerLimits: Readonly<Record<string, string>> = {
 export function textOfColumn(column: string): string {
   return `concat(${column})`;
 }
+
+/** The same for types whose cast to text costs nothing. */
+const plainText = (column: string, {baseName}: Column): string =>
+  baseName === 'text' || baseName === 'varchar' ? `${column}::text` : textOfColumn(column);
 
 /**
  * The expression that the column is set to.
@@ -161,7 +156,7 @@ function valueMask(mask: TextMask, column: Column, columnSql: string): string | 
 
 function elementMask(mask: TextMask, column: Column, value: string): string | Misfit {
   const {baseName, base} = column;
-  const text = textOfColumn(value);
+  const text = plainText(value, column);
   const notNull = (made: string): string => `CASE WHEN ${value} IS NOT NULL THEN ${made} END`;
   const whole = hmac(mask, text);
   if (textTypes.includes(baseName)) {
@@ -178,8 +173,8 @@ function elementMask(mask: TextMask, column: Column, value: string): string | Mi
       return {why: 'masked values of a unique column could be the same', hint: 'Use hash or email.'};
     // Trailing blanks of char(n) are not part of the value.
     const trimmed = baseName === 'bpchar' ? `rtrim(${text})` : text;
-    // An empty text stays, and so does NULL, whose text is empty.
-    return `CASE WHEN ${trimmed} = '' THEN ${value} ELSE ${maskText(mask, trimmed, limit)}::${base} END`;
+    // An empty text stays, and so does NULL.
+    return `CASE WHEN ${trimmed} <> '' THEN ${maskText(mask, trimmed, limit)}::${base} ELSE ${value} END`;
   }
   if (mask === 'hash' && baseName === 'uuid') return notNull(`encode(substr(${whole}, 1, 16), 'hex')::uuid`);
   if (mask === 'hash' && baseName === 'bytea') return notNull(whole);

@@ -60,14 +60,27 @@ interface Compared {
   readonly notCompared: MaskProof['notCompared'];
 }
 
-/** Call it before `applyMasks`, in the same session. */
-export async function recordUnmasked(session: Session, plan: MaskPlan, step: Step): Promise<UnmaskedRecord> {
+/**
+ * Call it before `applyMasks`, in the same session.
+ * @param isSearched whether `findPersonalInDatabase` found no address in columns without a rule, so that they need not be read again
+ */
+export async function recordUnmasked(
+  session: Session,
+  plan: MaskPlan,
+  step: Step,
+  isSearched = false,
+): Promise<UnmaskedRecord> {
   const seed = randomBytes(8).readBigInt64BE().toString();
   const rows = new Map<string, number>();
   await session.query(`CREATE TEMPORARY TABLE destino_mask_values (of smallint, hash bigint)`);
   await session.query(`CREATE TEMPORARY TABLE destino_mask_addresses (hash bigint)`);
   const compared = new Map(comparedTables(plan).map((each) => [each.table, each]));
   const kept = new Set(plan.kept.map(({column}) => column));
+  const masked = new Set(
+    plan.tables.flatMap(({schema, name, columns}) =>
+      columns.map((column) => columnName(schema, name, column.name)),
+    ),
+  );
   const tables = scanned(plan.all);
   await withTransaction(session, '', async () => {
     await session.query('SET LOCAL row_security = off');
@@ -79,9 +92,10 @@ export async function recordUnmasked(session: Session, plan: MaskPlan, step: Ste
         await session.query(
           `INSERT INTO ${valuesTable} (of, hash) SELECT DISTINCT u.of, ${hashOf('u.v', seed)} AS hash ${valuesOf(table, comparisons)}`,
         );
-      const columns = table.columns.filter(
-        (column) => canContainText(column) && !kept.has(columnName(table.schema, table.name, column.name)),
-      );
+      const columns = table.columns.filter((column) => {
+        const of = columnName(table.schema, table.name, column.name);
+        return canContainText(column) && !kept.has(of) && (!isSearched || masked.has(of));
+      });
       if (columns.length > 0 && table.kind === 'table')
         await session.query(
           `INSERT INTO ${addressesTable} (hash) SELECT DISTINCT ${hashOf('found.address', seed)} AS hash FROM ${addressesOf(table, columns)}`,

@@ -1,0 +1,160 @@
+/** Personal data is found by names and by values, in a dump and in a database alike, and only counts of it are reported. */
+import {createReadStream} from 'node:fs';
+import {rm} from 'node:fs/promises';
+import {afterEach, beforeEach, describe, expect, it} from 'vitest';
+import {readDefinitions} from '../../src/lib/dump/dump-definitions.js';
+import {CopyStream} from '../../src/lib/dump/sql/copy-stream.js';
+import {
+  findPersonalByDump,
+  findPersonalInDatabase,
+  type PersonalFindings,
+  refusePersonal,
+} from '../../src/lib/masks/find-personal.js';
+import {maskRules} from '../../src/lib/masks/mask-rules.js';
+import {withSession} from '../../src/lib/postgres/client.js';
+import type {MasksConfig} from '../../src/lib/settings/mask-config.js';
+import {makeDump} from '../support/make-dump.js';
+import {tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+
+let database: TempDatabase;
+let folder: string;
+
+beforeEach(async () => {
+  folder = await tempFolder();
+});
+
+afterEach(async () => {
+  await database.drop();
+  await rm(folder, {recursive: true, force: true});
+});
+
+async function inDump(config: MasksConfig = {}, mostRows?: number): Promise<PersonalFindings> {
+  const {path} = await makeDump(database.connection, folder, 'sql');
+  const definitions = await readDefinitions(createReadStream(path));
+  const finder = findPersonalByDump(definitions, maskRules(config), mostRows);
+  const stream = new CopyStream(false, finder.takerOf);
+  for await (const chunk of createReadStream(path, {highWaterMark: 1000})) stream.write(chunk as Buffer);
+  stream.end();
+  return finder.found();
+}
+
+const inDatabase = (config: MasksConfig = {}): Promise<PersonalFindings> =>
+  withSession(database.connection, (session) => findPersonalInDatabase(session, maskRules(config)));
+
+const listed = ({columns}: PersonalFindings): string[] =>
+  columns.map(
+    ({key, kinds, rowsLooked}) =>
+      `${key}: ${kinds
+        .map(({kind, matches}) => `${kind} ${matches}`)
+        .sort()
+        .join(', ')} of ${rowsLooked}`,
+  );
+
+const signs = `
+  CREATE TYPE mood AS ENUM ('email', 'phone');
+  CREATE TABLE thing (id int PRIMARY KEY, a text, b varchar(200), c jsonb, d text[], e json, f text, g char(30), h text, i inet, j bigint, k text,
+    "firstName" text, email_count int, email_verified boolean, "correoElectronico" text, fecha_nacimiento date, "Apellido" text, mail mood, phone bigint,
+    shipping_address jsonb, ip_address text, password_hash text, name text, l text GENERATED ALWAYS AS (a || 'x') STORED, dni text, n numeric);
+  INSERT INTO thing (id, a, b, c, d, e, f, g, h, i, j, k) VALUES
+    (1, E'write to\\tanna@mail.example,\\nplease', '4111 1111 1111 1111', '{"phone": "7"}', ARRAY['x', 'bob@mail.example'], '{"a":{"firstName":"Anna"}}', '+34 612 345 678', '10.1.2.3', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc', '10.0.0.1', 4111111111111111, '$2a$10$abcdefghijklmnopqrstuv'),
+    (2, 'no address @ all', '4111 1111 1111 1112', '{"note": "call (415) 555-0123 now"}', '{}', '{}', '612345678', '1.2.3', 'eyJ', NULL, 5, 'price $2 and $3'),
+    (3, '@handle', 'order 2026-01-01 10:00', '{"phone": null, "mail": "carl@mail.example"}', NULL, '[]', '2026-01-01', '999.1.1.1', NULL, NULL, 6, 'sk_live_0123456789abcdefgh'),
+    (4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+  CREATE TABLE customers (id int, name text, "user" int);
+  CREATE TABLE product (id int, name text, address_id int, description text);
+  CREATE TABLE log (at date NOT NULL, line text) PARTITION BY RANGE (at);
+  CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+  CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+  INSERT INTO log SELECT date '2026-01-30' + n, CASE WHEN n > 1 THEN 'user' || n || '@mail.example logged in' END FROM generate_series(0, 9) n`;
+
+describe('signs', () => {
+  beforeEach(async () => {
+    database = await createTempDatabase('template0');
+    await database.run(signs);
+  });
+
+  const expected = [
+    'public.customers.name: name 0 of 0',
+    'public.log.line: email 8 of 10',
+    'public.thing.Apellido: name 0 of 4',
+    'public.thing.a: email 1 of 4',
+    'public.thing.b: card 1 of 4',
+    'public.thing.c: email 1, phone 2 of 4',
+    'public.thing.correoElectronico: email 0 of 4',
+    'public.thing.d: email 1 of 4',
+    'public.thing.dni: identity number 0 of 4',
+    'public.thing.e: name 1 of 4',
+    'public.thing.f: phone 1 of 4',
+    'public.thing.fecha_nacimiento: birth date 0 of 4',
+    'public.thing.firstName: name 0 of 4',
+    'public.thing.g: ip 1 of 4',
+    'public.thing.h: token 1 of 4',
+    'public.thing.i: ip 0 of 4',
+    'public.thing.ip_address: ip 0 of 4',
+    'public.thing.k: password 1, token 1 of 4',
+    'public.thing.password_hash: password 0 of 4',
+    'public.thing.phone: phone 0 of 4',
+    'public.thing.shipping_address: address 0 of 4',
+  ];
+
+  it('are found in the rows of a dump', async () => {
+    expect(listed(await inDump())).toEqual(expected);
+  });
+
+  it('are found in a database', async () => {
+    expect(listed(await inDatabase())).toEqual(expected);
+  });
+
+  it('do not count where a rule covers the column, and only the first rows count where a limit is set', async () => {
+    const rules: MasksConfig = {
+      'public.log.line': {mask: 'text'},
+      'public.thing': {rows: 'none'},
+    };
+    expect(listed(await inDump(rules))).toEqual(['public.customers.name: name 0 of 0']);
+    expect(listed(await inDatabase(rules))).toEqual(['public.customers.name: name 0 of 0']);
+    const few = await inDump({}, 2);
+    expect(listed(few)).toContain('public.thing.a: email 1 of 2');
+    expect(few.notLooked).toContainEqual({of: 'public.thing', reason: 'rows after the first 2'});
+  });
+
+  it('stop a run with a list that shows no value', async () => {
+    const findings = await inDatabase();
+    expect(() => refusePersonal(findings, 'Nothing was restored.')).toThrow(
+      /^21 columns look personal and have no mask. Nothing was restored.$/,
+    );
+    expect(JSON.stringify(findings)).not.toMatch(/anna|4111|mail\.example/);
+    expect(() => refusePersonal({columns: [], notLooked: []}, '')).not.toThrow();
+  });
+});
+
+describe('the sample shop', () => {
+  it('is covered once each listed column has a rule, and a new column stops it again', async () => {
+    database = await createTempDatabase();
+    const {columns} = await inDump();
+    expect(columns.map(({key}) => key)).toMatchInlineSnapshot(`
+      [
+        "public.catering_orders.deliveryAddress",
+        "public.catering_orders.delivery_address_json",
+        "public.catering_orders.email",
+        "public.catering_orders.phone",
+        "public.customer_email_preferences.email",
+        "public.email_alerts.recipientEmail",
+        "public.orders.customerName",
+        "public.orders.email",
+        "public.orders.phone",
+        "public.orders.shipping_service_level_token",
+        "public.profiles.email",
+        "public.profiles.name",
+        "public.profiles.phone",
+      ]
+    `);
+    const rules = Object.fromEntries(columns.map(({key}) => [key, {mask: 'text'} as const]));
+    expect((await inDump(rules)).columns).toEqual([]);
+    expect((await inDatabase(rules)).columns).toEqual([]);
+    await database.run('ALTER TABLE orders ADD second_phone text');
+    expect(listed(await inDump(rules))).toEqual([
+      expect.stringMatching(/^public\.orders\.second_phone: phone 0/),
+    ]);
+  });
+});
