@@ -92,8 +92,8 @@ describe('signs', () => {
     'public.thing.h: token 1 of 4',
     'public.thing.i: ip 0 of 4',
     'public.thing.ip_address: ip 0 of 4',
-    'public.thing.k: password 1, token 1 of 4',
-    'public.thing.password_hash: password 0 of 4',
+    'public.thing.k: secret 1, token 1 of 4',
+    'public.thing.password_hash: secret 0 of 4',
     'public.thing.phone: phone 0 of 4',
     'public.thing.shipping_address: address 0 of 4',
   ];
@@ -143,7 +143,6 @@ describe('the sample shop', () => {
         "public.orders.customerName",
         "public.orders.email",
         "public.orders.phone",
-        "public.orders.shipping_service_level_token",
         "public.profiles.email",
         "public.profiles.name",
         "public.profiles.phone",

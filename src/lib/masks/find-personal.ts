@@ -231,7 +231,7 @@ async function countIn(session: Session, table: Table, columns: readonly Column[
     if (canContainText(column)) texts.push({count, isJson: family === 'json', sql});
     return count;
   });
-  const from = `FROM (SELECT ${texts.map(({sql}) => sql).join(', ')} FROM ${fromTable(table)} AS r`;
+  const values = texts.map(({sql}) => sql).join(', ');
   const countSigns = async (isCheap: boolean, rowsOf: string): Promise<number> => {
     const asked = texts.flatMap(({count, isJson}, index) => {
       const signs = valueSigns.filter(
@@ -245,7 +245,7 @@ async function countIn(session: Session, table: Table, columns: readonly Column[
     });
     const filters = asked.map(({sql}, index) => `count(*) FILTER (WHERE ${sql}) AS m${index}`);
     const [row] = await session.query(
-      `SELECT ${['count(*) AS rows', ...filters].join(', ')} ${from} ${rowsOf}) t`,
+      `SELECT ${['count(*) AS rows', ...filters].join(', ')} FROM (SELECT ${values} FROM ${fromTable(table)} AS r ${rowsOf}) t`,
     );
     for (const [index, {count, kind}] of asked.entries()) {
       const found = Math.max(pgCount.parse(row?.[`m${index}`]), count.matches.get(kind) ?? 0);

@@ -10,7 +10,7 @@ export type PersonalKind =
   | 'birth date'
   | 'identity number'
   | 'token'
-  | 'password';
+  | 'secret';
 
 /** The kinds of values that a column can have, by its type. */
 export type TypeFamily = 'text' | 'json' | 'number' | 'date' | 'network' | 'other';
@@ -62,14 +62,15 @@ const nameSigns: readonly NameSign[] = [
     families: ['text', 'number', 'json'],
   },
   {
-    kind: 'password',
+    kind: 'secret',
     pattern:
       /(?:^|_)(?:pass(?:word|wd|phrase|code)?|pwd|secret|contrasena|clave_secreta|private_key)(?:$|_(?!reset|changed|type|set|expires|policy))/,
     families: ['text', 'json'],
   },
   {
     kind: 'token',
-    pattern: /(?:^|_)(?:tokens?|token_hash|api_?keys?|jwt|otp|session_key|access_key|refresh_key)$/,
+    pattern:
+      /(?:^|_)(?<!level_)(?:tokens?|token_hash|api_?keys?|jwt|otp|session_key|access_key|refresh_key)$/,
     families: ['text', 'json'],
   },
   {
@@ -170,7 +171,7 @@ export const valueSigns: readonly ValueSign[] = [
     pattern: String.raw`(?:(?:sk|rk|pk)_(?:live|test)|gh[pousr]|whsec|xox[abp])_[0-9A-Za-z]{16,}`,
   },
   {
-    kind: 'password',
+    kind: 'secret',
     contains: '$',
     isCheap: true,
     pattern: String.raw`[$](?:2[abxy]|argon2(?:id|i|d)|5|6|scrypt)[$][^\s"]{12,}`,
@@ -212,7 +213,7 @@ export const valueSigns: readonly ValueSign[] = [
     onlyJson: true,
     pattern: member('access_?[Tt]oken|refresh_?[Tt]oken|api_?[Kk]ey|authorization|Authorization'),
   },
-  {kind: 'password', contains: '"', onlyJson: true, pattern: member('password|passwd|secret|contrasena')},
+  {kind: 'secret', contains: '"', onlyJson: true, pattern: member('password|passwd|secret|contrasena')},
 ];
 
 /** Whether the number in the text has a valid check digit. */
