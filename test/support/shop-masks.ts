@@ -7,6 +7,7 @@ export const shopMasks = {
   'public.orders.customerName': {mask: 'name'},
   'public.orders.phone': {mask: 'phone'},
   'public.orders.notes': {mask: 'text'},
+  'public.orders.shipping_service_level_token': {mask: 'keep', reason: 'name of a shipping service'},
   'public.email_alerts.recipientEmail': {mask: 'email'},
   'public.catering_orders.email': {mask: 'email'},
   'public.catering_orders.name': {mask: 'name'},
