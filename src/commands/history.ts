@@ -2,7 +2,7 @@
 import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {countFlag, groups} from '../lib/cli/flags.js';
+import {countFlag, groups, repeatableFlag} from '../lib/cli/flags.js';
 import {showHistory} from '../lib/cli/show/show-history.js';
 import {type HistoryResult, listRuns} from '../lib/services/status/list-runs.js';
 
@@ -23,10 +23,13 @@ export default class History extends BaseCommand {
       helpValue: 'ID',
       summary: 'Command of the runs, such as backup or orders:clean (default: all).',
     }),
-    database: Flags.string({
+    database: repeatableFlag('NAME', 'Database of the runs (repeatable; default: all).', {
       helpGroup: groups.whichRuns,
-      helpValue: 'NAME',
-      summary: 'Database of the runs (default: all).',
+      exclusive: ['all-databases'],
+    }),
+    'all-databases': Flags.boolean({
+      helpGroup: groups.whichRuns,
+      summary: 'List only runs of "databases" in the config file.',
     }),
     failed: Flags.boolean({
       helpGroup: groups.whichRuns,
@@ -45,6 +48,11 @@ export default class History extends BaseCommand {
 
   async run(): Promise<HistoryResult> {
     const {flags} = await this.parse(History);
-    return this.perform(flags, (context) => listRuns(context, defined(flags)), showHistory);
+    const request = defined({
+      ...flags,
+      databases: flags.database,
+      isAllDatabases: flags['all-databases'],
+    });
+    return this.perform(flags, (context) => listRuns(context, request), showHistory);
   }
 }

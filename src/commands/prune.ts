@@ -56,6 +56,15 @@ export default class Prune extends BaseCommand {
       helpGroup: groups.whatToKeep,
       min: 1,
     }),
+    database: repeatableFlag('NAME', 'Database whose backups are pruned (repeatable; default: all).', {
+      helpGroup: groups.whichBackup,
+      exclusive: ['all-databases', 'set-aside'],
+    }),
+    'all-databases': Flags.boolean({
+      helpGroup: groups.whichBackup,
+      summary: 'Prune only backups of "databases" in the config file, each by its own rules.',
+      exclusive: ['set-aside'],
+    }),
     'output-dir': Flags.string({
       helpGroup: groups.whichBackup,
       helpValue: 'DIR',
@@ -128,6 +137,8 @@ export default class Prune extends BaseCommand {
               keepMin: flags['keep-min'],
             }),
             from: flags.from,
+            databases: flags.database,
+            isAllDatabases: flags['all-databases'],
             folder:
               flags['output-dir'] === undefined
                 ? undefined

@@ -2,7 +2,7 @@
 import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {groups} from '../lib/cli/flags.js';
+import {groups, repeatableFlag} from '../lib/cli/flags.js';
 import {showReport} from '../lib/cli/show/show-report.js';
 import {writeReport} from '../lib/services/report/write-report.js';
 
@@ -28,6 +28,14 @@ Exit codes: 0 done, 1 the backups or the audit log cannot be read, 3 the page ca
       summary:
         'Location of the backups: s3://bucket/prefix or a folder (default: the backups folder and its copies).',
     }),
+    database: repeatableFlag('NAME', 'Database of the report (repeatable; default: all).', {
+      helpGroup: groups.whichBackup,
+      exclusive: ['all-databases'],
+    }),
+    'all-databases': Flags.boolean({
+      helpGroup: groups.whichBackup,
+      summary: 'Report on "databases" of the config file only.',
+    }),
     output: Flags.string({
       char: 'o',
       helpGroup: groups.whereTo,
@@ -40,7 +48,16 @@ Exit codes: 0 done, 1 the backups or the audit log cannot be read, 3 the page ca
     const {flags} = await this.parse(Report);
     return this.perform(
       flags,
-      (context) => writeReport(context, defined({output: flags.output, from: flags.from})),
+      (context) =>
+        writeReport(
+          context,
+          defined({
+            output: flags.output,
+            from: flags.from,
+            databases: flags.database,
+            isAllDatabases: flags['all-databases'],
+          }),
+        ),
       (result, style) => showReport(result, style),
     );
   }

@@ -4,7 +4,7 @@ import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {commandLineCheck} from '../lib/cli/help/check-command-line.js';
-import {groups, settingsWords} from '../lib/cli/flags.js';
+import {groups, repeatableFlag, settingsWords} from '../lib/cli/flags.js';
 import {AppError, exitStatus} from '../lib/base/errors.js';
 import {showScheduleCheck} from '../lib/cli/show/show-schedule-check.js';
 import {showSchedule} from '../lib/cli/show/show-schedule.js';
@@ -31,6 +31,15 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a fil
       options: schedulers,
       summary: 'Scheduler to print or install the plan for (default: cron).',
     })(),
+    database: repeatableFlag('NAME', 'Database whose jobs are meant (repeatable; default: all jobs).', {
+      helpGroup: groups.whichDatabase,
+      exclusive: ['all-databases', 'check'],
+    }),
+    'all-databases': Flags.boolean({
+      helpGroup: groups.whichDatabase,
+      summary: 'Use only jobs for "databases" of the config file.',
+      exclusive: ['check'],
+    }),
     install: Flags.boolean({
       helpGroup: groups.whereTo,
       summary: 'Install the plan (default: print it).',
@@ -79,6 +88,8 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a fil
         ...settingsWords(flags),
         ...(metrics === undefined ? [] : [`--metrics-file=${resolve(metrics)}`]),
       ],
+      databases: flags.database,
+      isAllDatabases: flags['all-databases'],
       unitFolder: flags['unit-dir'] === undefined ? undefined : resolve(flags['unit-dir']),
     });
     return this.perform(flags, (context) => planSchedule(context, options), showSchedule(new Date()));

@@ -2,11 +2,12 @@
 import {Flags} from '@oclif/core';
 import {defined} from '../lib/base/defined.js';
 import {proofLevels} from '../lib/run/check-outcome.js';
-import {BaseCommand} from '../lib/cli/base-command.js';
+import {BaseCommand, isOverSeveral} from '../lib/cli/base-command.js';
 import {
   backupArgument,
   confirmFlags,
   countFlag,
+  databaseFlags,
   groups,
   namedBackup,
   placeFlags,
@@ -15,7 +16,9 @@ import {
   waitFlag,
   waitMsOf,
 } from '../lib/cli/flags.js';
-import {showVerified} from '../lib/cli/show/show-verified.js';
+import type {SeveralResult} from '../lib/cli/show/show-several.js';
+import {severalVerified, showVerified} from '../lib/cli/show/show-verified.js';
+import type {RunContext} from '../lib/run/run-context.js';
 import {AppError} from '../lib/base/errors.js';
 import {exitCodeOfResults, verifyBackups, type VerifyResult} from '../lib/services/verify/verify.js';
 
@@ -40,11 +43,13 @@ export default class Verify extends BaseCommand {
   static override examples = [
     '<%= config.bin %> verify',
     '<%= config.bin %> verify latest --level restore',
+    '<%= config.bin %> verify --all-databases',
     '<%= config.bin %> verify --sample 2 --level restore --scratch local',
     '<%= config.bin %> verify --from s3://bucket/db --level restore --identity key.txt',
   ];
   static override args = backupArgument;
   static override flags = {
+    ...databaseFlags,
     'backup-file': Flags.string({
       helpGroup: groups.whichBackup,
       helpValue: 'PATH',
@@ -91,36 +96,42 @@ export default class Verify extends BaseCommand {
     ...confirmFlags,
   };
 
-  async run(): Promise<VerifyResult> {
+  async run(): Promise<VerifyResult | SeveralResult<VerifyResult>> {
     const {flags, args} = await this.parse(Verify);
     if (flags['checks-live'] && args.backup !== undefined)
       throw new AppError('USAGE', 'A backup and --checks-live exclude each other.');
-    const backupFile = namedBackup(args.backup, flags, chooses);
+    const backupFile = namedBackup(args.backup, flags, [...chooses, 'database', 'all-databases']);
     const url = flags['scratch-url'];
     if (flags.level !== 'restore' && (url !== undefined || flags.scratch !== undefined)) {
       const name = url === undefined ? '--scratch' : '--scratch-url';
       throw new AppError('USAGE', `${name} needs --level restore: no other level restores anything.`);
     }
+    const work = async (context: RunContext): Promise<VerifyResult> => {
+      if (flags['checks-live']) {
+        const {checkLive} = await import('../lib/services/verify/check-live.js');
+        return {results: [], live: await checkLive(context)};
+      }
+      return verifyBackups(
+        context,
+        sourceOf(flags),
+        defined({
+          backupFile,
+          isAll: flags.all,
+          sample: flags.sample,
+          level: flags.level,
+          waitMs: flags.wait === undefined ? undefined : waitMsOf(flags),
+          scratch: url === undefined ? {kind: flags.scratch ?? 'same'} : {kind: 'url', url},
+        }),
+      );
+    };
+    if (isOverSeveral(flags))
+      return this.performEach(flags, work, severalVerified, {
+        exitCodeOf: exitCodeOfResults,
+        isLookedUp: false,
+      });
     return this.perform(
       flags,
-      async (context) => {
-        if (flags['checks-live']) {
-          const {checkLive} = await import('../lib/services/verify/check-live.js');
-          return {results: [], live: await checkLive(context)};
-        }
-        return verifyBackups(
-          context,
-          sourceOf(flags),
-          defined({
-            backupFile,
-            isAll: flags.all,
-            sample: flags.sample,
-            level: flags.level,
-            waitMs: flags.wait === undefined ? undefined : waitMsOf(flags),
-            scratch: url === undefined ? {kind: flags.scratch ?? 'same'} : {kind: 'url', url},
-          }),
-        );
-      },
+      work,
       showVerified({
         place: [...sameSettings(flags), ...wordsOf('--from', flags.from)],
         keys: [

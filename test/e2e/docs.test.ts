@@ -329,6 +329,20 @@ it('scheduling', async () => {
   });
 });
 
+it('several databases', async () => {
+  const {connection} = server.cluster;
+  await withAppSession(connection, (session) => session.query('CREATE DATABASE blog'));
+  await runPage('docs/several-databases.md', {
+    folder,
+    env: {
+      ...withTools(),
+      SHOP_DATABASE_URL: server.url('shop'),
+      CLUSTER_URL: urlOf({...connection, database: 'postgres'}),
+    },
+  });
+  await withAppSession(connection, (session) => session.query('DROP DATABASE blog'));
+});
+
 it('migrations with Prisma', async () => {
   const migration = join(folder, 'migration.sql');
   await writeFile(

@@ -152,6 +152,118 @@ it('finds a new database, names one that is gone, and keeps its backups', async 
   expect(several(await cli(['backup', '--all-databases', '--dry-run', '--json'])).gone).toEqual([]);
 });
 
+it('checks, prunes and reports each database by its own rules', async () => {
+  const verified = await cli(['verify', '--all-databases', '--json']);
+  expect(verified.status).toBe(0);
+  const checked = several(verified).databases;
+  // Without the one that was forgotten.
+  expect(checked.map(({name}) => name)).toHaveLength(13);
+  expect(checked.every(({result}) => result?.results.length === 1 && result.results[0]?.ok)).toBe(true);
+  const all = several(await cli(['verify', '--all', '--database', 'own', '--level', 'checksum', '--json']));
+  expect(all.databases[0]?.result?.results).toHaveLength(1);
+  interface Pruned {
+    kept: {database: string; reason: string}[];
+    removed: {database: string}[];
+  }
+  const rules = {
+    databases: [
+      {name: 'own', urlEnv: 'OWN_URL', retention: {keepLast: 5}},
+      {name: 'cluster', urlEnv: 'CLUSTER_URL', include: ['*_*'], retention: {keepLast: 1, keepMin: 1}},
+    ],
+  };
+  await writeConfig(rules);
+  const pruned = (await cli(['prune', '--dry-run', '--json'])).json() as Pruned;
+  // Ten databases have two backups each; shop_5, blog_4, empty_4 and the one of its own have one.
+  expect(pruned.removed).toHaveLength(10);
+  expect(pruned.kept).toHaveLength(14);
+  const one = (await cli(['prune', '--dry-run', '--database', 'cluster/shop_1', '--json'])).json() as Pruned;
+  expect(one.removed.map(({database}) => database)).toEqual(['shop_1']);
+  expect(one.kept.map(({database}) => database)).toEqual(['shop_1']);
+  expect((await cli(['prune', '--dry-run', '--database', 'shopp', '--json'])).json()).toMatchObject({
+    error: {code: 'USAGE', message: expect.stringContaining('"shopp"') as string},
+  });
+  await writeConfig({});
+  interface Report {
+    databases: {label: string; backups: number}[];
+  }
+  const page = (await cli(['report', '--database', 'cluster', '--json'])).json() as Report;
+  expect(page.databases.map(({label}) => label).sort()).toEqual(
+    [...names.filter((name) => name !== 'empty_4'), 'shop_5'].map((name) => `cluster/${name}`).sort(),
+  );
+  const runs = (
+    await cli([
+      'history',
+      '--database',
+      'own',
+      '--database',
+      'cluster/shop_5',
+      '--command',
+      'backup',
+      '--json',
+    ])
+  ).json() as {
+    runs: RunRecord[];
+  };
+  const made = runs.runs.filter(({mode}) => mode === 'execute');
+  expect(made.map(({database}) => database?.source)).toEqual(['own', 'own', 'cluster/shop_5']);
+});
+
+it('schedules the plan for all databases, and for each that has one of its own', async () => {
+  const plan = ['daily custom at 02:00', 'weekly prune'];
+  await writeConfig({
+    databases: [
+      {name: 'own', urlEnv: 'OWN_URL', plan: ['hourly sql at :15 keep 7 days']},
+      {name: 'cluster', urlEnv: 'CLUSTER_URL', include: ['*']},
+    ],
+    schedule: {plan},
+  });
+  const commands = async (...flags: string[]) =>
+    ((await cli(['schedule', ...flags, '--json'])).json() as {jobs: {command: string}[]}).jobs.map(
+      ({command}) => command,
+    );
+  expect(await commands()).toEqual([
+    'destino-db backup --format=custom --database=cluster',
+    'destino-db prune --yes',
+    'destino-db backup --format=sql --retention-days=7 --database=own',
+  ]);
+  expect(await commands('--database', 'own')).toEqual([
+    'destino-db backup --format=sql --retention-days=7 --database=own',
+  ]);
+  await writeConfig({schedule: {plan}});
+  expect(await commands('--all-databases')).toEqual(['destino-db backup --format=custom --all-databases']);
+});
+
+it.each(['backup.dumped@1', 'backup.dumped@2', 'backup.published@2', 'backup.recorded@3'])(
+  'killed at %s, the backups of the others are intact, recover cleans up, and the next run goes on',
+  async (point) => {
+    const folder = join(home, point);
+    const databases = [{name: 'cluster', urlEnv: 'CLUSTER_URL', include: ['shop_1', 'blog_1', 'empty_1']}];
+    await writeConfig({databases, notifications: undefined}, folder);
+    const killed = await cli(['backup', '--all-databases'], {DESTINO_DB_FAULT: `${point}=SIGKILL`}, folder);
+    expect(killed.signal).toBe('SIGKILL');
+    const before = Number(point.at(-1)) - (point.startsWith('backup.recorded') ? 0 : 1);
+    expect(await metadataIn(folder)).toHaveLength(before);
+    const env = {DIRECT_URL: url('postgres')};
+    expect((await cli(['recover', '--yes'], env, folder)).status).toBe(0);
+    const finished = before + (point.startsWith('backup.published') ? 1 : 0);
+    expect(await metadataIn(folder)).toHaveLength(finished);
+    expect(
+      (await readdir(join(folder, 'backups/database'))).filter((name) => name.endsWith('.partial')),
+    ).toEqual([]);
+    if (finished > 0) expect((await cli(['verify', '--all'], env, folder)).status).toBe(0);
+    const next = await cli(['backup', '--all-databases', '--json'], {}, folder);
+    expect(next.status).toBe(0);
+    expect(next.stderr).not.toContain('unfinished');
+    expect(several(next).databases).toHaveLength(3);
+    const lines = await linesIn(folder);
+    // The first run in a folder that does not exist yet is not recorded.
+    const number = Number(point.at(-1));
+    expect(
+      lines.filter(({outcome}) => outcome === 'interrupted').map(({database}) => database?.source),
+    ).toEqual(number === 1 ? [] : [['cluster/empty_1', 'cluster/shop_1'][number - 2]]);
+  },
+);
+
 it('restores one of the databases', async () => {
   const list = (await cli(['list', '--database', 'cluster/shop_2', '--json'])).json() as {
     backups: {id: string}[];

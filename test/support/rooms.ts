@@ -33,10 +33,10 @@ export const withinRooms: Readonly<Record<string, readonly string[]>> = {
     'services/orders/clean',
     'services/orders/restore',
   ],
-  'services/prune': ['services/guards'],
+  'services/prune': ['services/databases', 'services/guards'],
   'services/recover': ['services/orders/clean'],
   'services/refresh': ['services/restore', 'services/guards', 'services/prune'],
-  'services/report': ['services/schedule', 'services/status'],
+  'services/report': ['services/databases', 'services/schedule', 'services/status'],
   'services/restore': [
     'services/restore/compare',
     'services/restore/load',
@@ -48,6 +48,7 @@ export const withinRooms: Readonly<Record<string, readonly string[]>> = {
   'services/schedule': ['services/databases'],
   'services/status': ['services/databases', 'services/schedule'],
   'services/verify': [
+    'services/databases',
     'services/restore',
     'services/restore/compare',
     'services/restore/load',

@@ -69,16 +69,23 @@ const signals = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGSTOP'] as const;
 
 /**
  * @param setting "POINT=SIGKILL", "POINT=SIGTERM", "POINT=SIGINT", "POINT=SIGSTOP" (a test can then break something else
- *   until SIGCONT) or "POINT=error:CODE"; undefined for no fault
+ *   until SIGCONT) or "POINT=error:CODE"; "POINT@3=..." from the third time on; undefined for no fault
  * @param interruption aborted by the program's own signal handlers
  * @throws USAGE for a point, signal or code that does not exist
  */
 export function createCheckpoint(setting: string | undefined, interruption: AbortSignal): Checkpoint {
   if (setting === undefined || setting === '') return passBy;
-  const [point = '', action = ''] = setting.split('=');
+  const [where = '', action = ''] = setting.split('=');
+  const [point = '', times = '1'] = where.split('@');
   if (!faultPoints.some((known) => known === point)) throw unknown(setting, `no point "${point}"`);
   const act = actionOf(setting, action, interruption);
-  return (reached) => (reached === point ? act(point) : Promise.resolve());
+  let left = Number(times);
+  if (!Number.isInteger(left) || left < 1) throw unknown(setting, `no number of times "${times}"`);
+  return (reached) => {
+    if (reached !== point) return Promise.resolve();
+    left -= 1;
+    return left <= 0 ? act(point) : Promise.resolve();
+  };
 }
 
 function actionOf(

@@ -38,7 +38,8 @@ export function databaseOfServer({name, settings}: Source, database: string): So
   return {name: source, settings: {...settings, source, databaseName: database}, patterns: undefined};
 }
 
-function settingsOf(settings: Settings, database: DatabaseConfig): Settings {
+/** The password of passwordCommand is that of DIRECT_URL, and no other server receives it. */
+function settingsOf({commandPassword: _, ...settings}: Settings, database: DatabaseConfig): Settings {
   const {config} = settings;
   const {urlEnv, directUrlEnv, backup, retention, places, plan} = database;
   const isDirect = settings.urlPreference.length > 1 && directUrlEnv !== undefined;

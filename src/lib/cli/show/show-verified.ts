@@ -4,6 +4,7 @@ import {describeChecks} from '../../run/data-checks.js';
 import type {LiveChecks} from '../../services/verify/check-live.js';
 import type {VerifiedBackup, VerifyResult} from '../../services/verify/verify.js';
 import {shellCommand} from '../../base/shell-quote.js';
+import type {SeveralView} from './show-several.js';
 import {printable, type Style} from './style.js';
 
 const passedTexts: Readonly<Record<VerifiedBackup['level'], string>> = {
@@ -19,6 +20,24 @@ const passedTexts: Readonly<Record<VerifiedBackup['level'], string>> = {
 export function showVerified(from: VerifiedFrom): (result: VerifyResult, style: Style) => string[] {
   return ({results, live}, style) => (live ? liveLines(live, style) : linesOf(results, from, style));
 }
+
+/** Checks of several databases, a row each. */
+export const severalVerified: SeveralView<VerifyResult> = {
+  head: ['BACKUP', 'CHECK', 'OUTCOME', 'TOOK'],
+  right: [4],
+  cells: ({results, live}, style) => {
+    const outcomes = [...results.map(({outcome}) => outcome), ...(live ? [live.outcome] : [])];
+    const worst = (['failed', 'not-possible'] as const).find((one) => outcomes.includes(one));
+    const [first] = results;
+    return [
+      results.length === 1 ? (first?.id ?? '') : countOf(results.length, 'backup'),
+      first?.level ?? 'live',
+      worst === undefined ? style.green('passed') : worst === 'failed' ? style.red('FAILED') : 'not possible',
+      formatDuration(results.reduce((sum, {duration}) => sum + duration, 0)),
+    ];
+  },
+  done: () => 'passed',
+};
 
 export interface VerifiedFrom {
   readonly place: readonly string[];

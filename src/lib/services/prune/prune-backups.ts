@@ -3,6 +3,7 @@ import {type Backup, databaseIdentity, retentionCandidate} from '../../catalog/c
 import {
   applyRetention,
   checkLabels,
+  newestFirst,
   refuseEmptyPolicy,
   type RetentionPolicy,
   ruleNames,
@@ -10,6 +11,10 @@ import {
 import {defined} from '../../base/defined.js';
 import {AppError, messageOf} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
+import {unknownName} from '../../base/unknown-name.js';
+import {identityOf} from '../../catalog/database-groups.js';
+import {chooseSources, configuredSources, isNamed} from '../../settings/sources.js';
+import {sourceNames} from '../databases/source-names.js';
 import type {ConfirmRequest, RunContext} from '../../run/run-context.js';
 import {isProductionBackup} from '../guards/production.js';
 import {openJournal} from '../../run/journal.js';
@@ -59,6 +64,17 @@ export interface PruneOptions {
   readonly dryRun: boolean;
   /** How long to wait for another run, ms. */
   readonly waitMs?: number;
+  /** Only databases with these names, their own or those of the config file. */
+  readonly databases?: readonly string[];
+  /** Only those of `databases` in the config file. */
+  readonly isAllDatabases?: boolean;
+}
+
+/** The rules of retention for one backup. */
+export interface BackupRule {
+  readonly policy: RetentionPolicy;
+  /** Whether flags choose its database; others are left alone and not mentioned. */
+  readonly isChosen: boolean;
 }
 
 /** A copy that takes longer than this counts as interrupted. */
@@ -75,8 +91,8 @@ export async function pruneBackups(
   options: PruneOptions,
 ): Promise<PruneResult> {
   const {retention = {}} = ctx.settings.config;
-  const policy = policyInForce(options.policy, retention);
-  const plan = await planPrune(place, policy, ctx.clock.now(), ctx.signal);
+  const ruleOf = await rulesOf(ctx, place, options);
+  const plan = await planPrune(place, ruleOf, ctx.clock.now(), ctx.signal);
   checkLabels(options.policy, retention, plan.labels, ctx.warn);
   const {kept, removable, leftovers, partials, problems} = plan;
   if (removable.length + leftovers.length > 0) ctx.checkName(namesToConfirm(removable));
@@ -101,7 +117,7 @@ export async function pruneBackups(
   const work = () =>
     ctx.progress.step('Remove backups', async () => {
       // Another run may have changed the location while the question was open, so the plan is made again.
-      const current = await planPrune(place, policy, ctx.clock.now(), ctx.signal);
+      const current = await planPrune(place, ruleOf, ctx.clock.now(), ctx.signal);
       const removed = await executePrune(ctx, {
         ...current,
         removable: current.removable.filter(({backup}) => confirmed.has(backup.metadataPath)),
@@ -163,18 +179,66 @@ function policyInForce(flags: RetentionPolicy, config: RetentionPolicy): Retenti
   return {...(ruleNames(flags).length > 0 ? flags : config), ...(keepMin === undefined ? {} : {keepMin})};
 }
 
+/**
+ * The rule of every backup: flags, else those of its database in the config file, else those of all.
+ * @throws USAGE for a name that no database has, and where no rule is given at all
+ */
+async function rulesOf(
+  ctx: RunContext,
+  place: Place,
+  options: PruneOptions,
+): Promise<(backup: Backup) => BackupRule> {
+  const {settings} = ctx;
+  const sources = configuredSources(settings);
+  const sourceOf = sourceNames(settings);
+  const policies = sources.map((source) => ({
+    ...source,
+    policy: policyInForce(options.policy, source.settings.config.retention ?? {}),
+  }));
+  const general = policyInForce(options.policy, settings.config.retention ?? {});
+  if (policies.every(({policy}) => ruleNames(policy).length === 0)) refuseEmptyPolicy(general);
+  const wanted =
+    options.isAllDatabases === true
+      ? chooseSources(settings, {isAll: true}).map(({name}) => name)
+      : options.databases;
+  const labelOf = (backup: Backup): string => sourceOf(identityOf(backup)) ?? backup.database;
+  if (options.databases) {
+    const {backups} = await place.catalogue(ctx.signal);
+    const labels = backups.map((backup) => ({label: labelOf(backup), name: backup.database}));
+    const known = [...new Set([...sources.map(({name}) => name), ...labels.map(({label}) => label)])];
+    const unknown = options.databases.find(
+      (one) => !known.includes(one) && !labels.some((label) => isNamed([one], label)),
+    );
+    if (unknown !== undefined)
+      throw unknownName(
+        'USAGE',
+        `--database: there is no database "${unknown}"; nothing was removed.`,
+        unknown,
+        known,
+      );
+  }
+  return (backup) => {
+    const label = labelOf(backup);
+    return {
+      policy: policies.find(({name}) => isNamed([name], {label, name: label}))?.policy ?? general,
+      isChosen: wanted === undefined || isNamed(wanted, {label, name: backup.database}),
+    };
+  };
+}
+
 /** Reads the location and decides; changes nothing. @throws USAGE for an empty policy, READ_FAILED and the codes of the store */
 export async function planPrune(
   place: Place,
-  policy: RetentionPolicy,
+  ruleOf: (backup: Backup) => BackupRule,
   now: Date,
   signal?: AbortSignal,
 ): Promise<PrunePlan> {
-  refuseEmptyPolicy(policy);
-  const {backups, problems} = await place.catalogue(signal);
+  const {backups: all, problems} = await place.catalogue(signal);
+  const rules = new Map(all.map((backup) => [backup, ruleOf(backup)]));
+  const backups = all.filter((backup) => rules.get(backup)?.isChosen === true);
   const kept: PruneDecision[] = [];
   const removable: {backup: Backup; reason: string}[] = [];
-  for (const decision of applyRetention(backups.map(retentionCandidate), policy, now)) {
+  for (const decision of decide(backups, (backup) => rules.get(backup)?.policy ?? {}, now)) {
     const {backup} = decision.backup;
     const {isKept, reason} = decision;
     const obstacle = isKept ? reason : await place.whyKept(backup, reason, now);
@@ -183,7 +247,7 @@ export async function planPrune(
   }
   const partials = await place.findPartials?.();
   // An unusable metadata file may belong to any of them and be written by a newer version.
-  const leftovers = partials || problems.length > 0 ? [] : await findLeftovers(place, backups, now);
+  const leftovers = partials || problems.length > 0 ? [] : await findLeftovers(place, all, now);
   return {
     place,
     labels: backups.map(({label}) => label),
@@ -193,6 +257,26 @@ export async function planPrune(
     partials: partials ?? leftovers.map((key) => `${place.url}/${key}`),
     problems,
   };
+}
+
+/** Each database by its own policy; without one all of its backups stay. Newest first. */
+function decide(backups: readonly Backup[], policyOf: (backup: Backup) => RetentionPolicy, now: Date) {
+  const byPolicy = new Map<string, {policy: RetentionPolicy; some: Backup[]}>();
+  for (const backup of backups) {
+    const policy = policyOf(backup);
+    const key = JSON.stringify(policy);
+    const group = byPolicy.get(key) ?? {policy, some: []};
+    group.some.push(backup);
+    byPolicy.set(key, group);
+  }
+  return [...byPolicy.values()]
+    .flatMap(({policy, some}) => {
+      const candidates = some.map(retentionCandidate);
+      return ruleNames(policy).length === 0
+        ? candidates.map((backup) => ({backup, isKept: true, reason: 'no rule for its database'}))
+        : applyRetention(candidates, policy, now);
+    })
+    .sort((a, b) => newestFirst(a.backup, b.backup));
 }
 
 /** Folders without metadata, and multipart uploads, those of order backups too, that have not changed for a day. */
@@ -261,7 +345,7 @@ export async function pruneAfterBackup(
   folder: string,
   policy: RetentionPolicy,
 ): Promise<PruneDecision[]> {
-  const plan = await planPrune(localPlace(folder), policy, ctx.clock.now());
+  const plan = await planPrune(localPlace(folder), () => ({policy, isChosen: true}), ctx.clock.now());
   checkLabels({}, policy, plan.labels, ctx.warn);
   const identity = databaseIdentity(backup);
   const ofSameDatabase = plan.removable.filter((item) => databaseIdentity(item.backup) === identity);

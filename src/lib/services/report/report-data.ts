@@ -3,7 +3,7 @@ import {qualifiedName} from '../../base/qualified-name.js';
 import {rowsOf} from '../../catalog/backup-record.js';
 import {type Backup, isGood, isUsable, safetyLabel, storedBytes} from '../../catalog/catalogue.js';
 import type {CheckedJob} from '../schedule/check-schedule.js';
-import {type DatabaseGroup, groupByDatabase} from '../../catalog/database-groups.js';
+import {type DatabaseGroup, groupByDatabase, type SourceOf} from '../../catalog/database-groups.js';
 import {loggedRestoreTests, recordedRestoreTests, type RestoreTest} from '../status/restore-tests.js';
 import {type BackupContent, outcomeOfResult, type ProofLevel} from '../../run/check-outcome.js';
 import {describeChecks, withChecks} from '../../run/data-checks.js';
@@ -155,6 +155,8 @@ export interface ReportInput {
   readonly runs: readonly RunRecord[];
   /** Databases that config and plan name. */
   readonly named?: readonly WatchedDatabase[];
+  /** The names that the config file gives them. */
+  readonly sourceOf?: SourceOf;
   /** The plan against the audit log; undefined without a plan. */
   readonly plan: readonly CheckedJob[] | undefined;
   /** Databases of backup jobs, by the sentence of the job, where the plan has several. */

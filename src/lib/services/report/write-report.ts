@@ -10,7 +10,15 @@ import type {RunContext} from '../../run/run-context.js';
 import {nextRuns} from '../schedule/next-runs.js';
 import {checkSchedule} from '../schedule/check-schedule.js';
 import {readHistory} from '../../run/read-history.js';
-import {databaseNamed, isOfKnownDatabase} from '../../catalog/database-groups.js';
+import {
+  databaseNamed,
+  groupByDatabase,
+  type GroupSources,
+  isOfKnownDatabase,
+} from '../../catalog/database-groups.js';
+import {chooseSources, configuredSources, isNamed} from '../../settings/sources.js';
+import {unknownName} from '../../base/unknown-name.js';
+import {sourceNames} from '../databases/source-names.js';
 import type {RunRecord, WatchedDatabase} from '../../run/run-record.js';
 import {databasesOfJobs, namedDatabases} from '../schedule/named-databases.js';
 import {assessStatus} from '../status/assess.js';
@@ -24,24 +32,46 @@ export interface ReportResult extends ReportData {
   readonly path: string;
 }
 
+export interface ReportRequest {
+  /** Where the page goes; `report.html` in the backups folder by default. */
+  readonly output?: string;
+  /** The location whose backups are reported on, instead of those here and their copies in the locations of the config file. */
+  readonly from?: string;
+  /** Only databases with these names, their own or those of the config file. */
+  readonly databases?: readonly string[];
+  /** Only those of `databases` in the config file. */
+  readonly isAllDatabases?: boolean;
+}
+
 /**
  * @param output where the page goes; `report.html` in the backups folder by default
  * @param from the location whose backups are reported on, instead of those here and their copies in the locations of the config file
  * @throws the codes of the store that `from` names, READ_FAILED, FOLDER_NOT_WRITABLE, DISK_FULL, CONFIG_INVALID
  */
-export async function writeReport(
-  context: RunContext,
-  {output, from}: {readonly output?: string; readonly from?: string} = {},
-): Promise<ReportResult> {
+export async function writeReport(context: RunContext, request: ReportRequest = {}): Promise<ReportResult> {
+  const {output, from} = request;
   const {settings, clock} = context;
   const now = clock.now();
   const earliest = new Date(now.getTime() - reportDays * 86_400_000);
-  const {runs, unreadableLines, foreign} = await readHistory(settings.backupsDir);
+  const {runs: allRuns, unreadableLines, foreign} = await readHistory(settings.backupsDir);
   if (unreadableLines > 0)
     context.warn(`${unreadableLines} lines of the audit log cannot be read and are not in the report.`);
   foreignNote(foreign).forEach(context.warn);
   const named = await namedDatabases(settings);
-  const {catalogue, places} = await readBackups(context, from, runs, named);
+  const sourceOf = sourceNames(settings);
+  const databases =
+    request.isAllDatabases === true
+      ? chooseSources(settings, {isAll: true}).map(({name}) => name)
+      : request.databases;
+  const all = await readBackups(context, from, allRuns, named);
+  const {places} = all;
+  const chosen = chooseGroups(
+    settings,
+    {backups: all.catalogue.backups, runs: allRuns, named, sourceOf},
+    databases,
+  );
+  const {runs} = chosen;
+  const catalogue = {...all.catalogue, backups: chosen.backups};
   for (const {path, reason} of catalogue.problems) context.warn(`${path} is not in the report: ${reason}`);
   const {jobs, zone} = readPlan(settings.config, false);
   const recent = runs.filter(({startedAt}) => Date.parse(startedAt) >= earliest.getTime());
@@ -56,9 +86,16 @@ export async function writeReport(
     copyPlaces: places.slice(1),
     // The audit log, the named databases and the disk are this machine's.
     ...(from === undefined
-      ? {runs, named, freeBytes: await freeBytesOf(settings.backupsDir)}
+      ? {
+          runs,
+          named: chosen.named,
+          sources: configuredSources(settings).map(({name}) => name),
+          freeBytes: await freeBytesOf(settings.backupsDir),
+        }
       : {runs: [], named: (settings.config.status?.databases ?? []).map(databaseNamed), freeBytes: null}),
     now,
+    sourceOf,
+    ...(databases === undefined ? {} : {databases}),
   };
   const {findings} = assessStatus(sources, resolveLimits(settings));
   const [nextBackup] = jobs
@@ -70,7 +107,8 @@ export async function writeReport(
     findings,
     places,
     runs,
-    named,
+    named: chosen.named,
+    sourceOf,
     plan,
     jobDatabases,
     ...(nextBackup === undefined ? {} : {nextBackup}),
@@ -88,6 +126,38 @@ export async function writeReport(
   await makePrivateFolder(dirname(path));
   await writeFileSafely(path, reportPage(data, context.toolVersion));
   return {...data, path};
+}
+
+/** The backups, runs and databases of the config file that flags choose. @throws USAGE for an unknown name */
+function chooseGroups(
+  settings: RunContext['settings'],
+  input: Required<Pick<GroupSources, 'backups' | 'runs' | 'named' | 'sourceOf'>>,
+  wanted: readonly string[] | undefined,
+): Pick<typeof input, 'backups' | 'runs' | 'named'> {
+  if (wanted === undefined) return input;
+  const groups = groupByDatabase(input);
+  const sources = configuredSources(settings).map(({name}) => name);
+  const known = [...new Set([...sources, ...groups.map(({label}) => label)])];
+  const isKnown = (one: string): boolean =>
+    sources.includes(one) || groups.some(({label, database}) => isNamed([one], {label, name: database.name}));
+  const unknown = wanted.find((one) => !isKnown(one));
+  if (unknown !== undefined)
+    throw unknownName(
+      'USAGE',
+      `--database: there is no database "${unknown}"; no report was written.`,
+      unknown,
+      known,
+    );
+  const chosen = groups.filter(({label, database}) => isNamed(wanted, {label, name: database.name}));
+  const [backups, runs] = [
+    new Set(chosen.flatMap((group) => group.backups)),
+    new Set(chosen.flatMap((group) => group.runs)),
+  ];
+  return {
+    backups: input.backups.filter((backup) => backups.has(backup)),
+    runs: input.runs.filter((run) => runs.has(run)),
+    named: input.named.filter((one) => isNamed(wanted, {label: one.source ?? one.name, name: one.name})),
+  };
 }
 
 async function readBackups(

@@ -1,6 +1,7 @@
 /** Compares a plan with the audit log: which due runs were done, failed or missed. */
 import {isPreview, recordedCommands} from '../../base/recorded-commands.js';
 import {nextRuns, runsBetween} from './next-runs.js';
+import {isNamed} from '../../settings/sources.js';
 import type {Job} from './plan.js';
 import {isIncident, type RunRecord} from '../../run/run-record.js';
 
@@ -41,7 +42,9 @@ export function checkSchedule(
     const due = runsBetween(job.every, zone, from, now);
     const database = databases.get(job.sentence);
     const isOfDatabase = (run: RunRecord): boolean =>
-      database === undefined || run.database === null || run.database.name === database;
+      database === undefined ||
+      run.database === null ||
+      isNamed([database], {label: run.database.source ?? run.database.name, name: run.database.name});
     const tried = history.filter(
       (run) => isRunOf(run, job.args) && isOfDatabase(run) && (isDone(run) || isIncident(run)),
     );

@@ -41,7 +41,12 @@ export function githubWorkflow(
   config: Config = {},
 ): string {
   const text = (value: string): string => JSON.stringify(value);
-  const secrets = ['DIRECT_URL', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', ...addressVariables(config)];
+  const secrets = [
+    ...urlVariables(config),
+    'AWS_ACCESS_KEY_ID',
+    'AWS_SECRET_ACCESS_KEY',
+    ...addressVariables(config),
+  ];
   const crons = [...new Set(jobs.flatMap(({times}) => times.map(cronTime)))];
   const steps = jobs.flatMap((job) => [
     `      - name: ${text(job.sentence)}`,
@@ -167,4 +172,13 @@ function refusal({sentence}: ScheduledCommand, reason: string, hint: string): Ap
 
 function line(words: readonly string[], more = ''): string {
   return `${shellCommand(['destino-db', ...words])}${more}`;
+}
+
+/** Variables with the URLs of the databases. */
+function urlVariables({databases = []}: Config): string[] {
+  if (databases.length === 0) return ['DIRECT_URL'];
+  return databases.flatMap(({urlEnv, directUrlEnv}) => [
+    urlEnv,
+    ...(directUrlEnv === undefined ? [] : [directUrlEnv]),
+  ]);
 }

@@ -7,7 +7,8 @@ import {loadSettings, type Settings} from '../../settings/settings.js';
 import {databaseNamed} from '../../catalog/database-groups.js';
 import type {RunDatabase, WatchedDatabase} from '../../run/run-record.js';
 import {databaseOfSettings, sourceDatabases} from '../databases/source-names.js';
-import {type Job, parsePlan} from './plan.js';
+import type {Job} from './plan.js';
+import {isOfSources, plannedJobs, sourceOfJob} from './source-jobs.js';
 
 /** The database of the settings; null if they name none or cannot be parsed. */
 export function databaseOf(settings: Settings): RunDatabase | null {
@@ -38,6 +39,9 @@ export async function databasesOfJobs(
 ): Promise<ReadonlyMap<string, string>> {
   const names = new Map<string, string>();
   for (const {sentence, args} of jobs) {
+    const source = sourceOfJob({args});
+    if (source !== undefined) names.set(sentence, source);
+    if (isOfSources({args})) continue;
     const database = args[0] === 'backup' ? await databaseBySettings(settings, args) : null;
     if (database) names.set(sentence, database.name);
   }
@@ -47,7 +51,7 @@ export async function databasesOfJobs(
 /** Arguments of the backup jobs in the plan. */
 function plannedArguments({config}: Settings): (readonly string[])[] {
   try {
-    const jobs = parsePlan(config.schedule?.plan ?? []);
+    const jobs = plannedJobs(config).filter((job) => !isOfSources(job));
     return jobs.map(({args}) => args).filter(([command]) => command === 'backup');
   } catch (error) {
     if (!(error instanceof AppError)) throw error;

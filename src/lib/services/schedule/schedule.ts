@@ -3,6 +3,7 @@ import {createHash} from 'node:crypto';
 import {existsSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 import {basename, join} from 'node:path';
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import {homeFolder} from '../../base/home-folder.js';
 import {runTool} from '../../postgres/tools/run-tool.js';
@@ -25,7 +26,9 @@ import {replaceOwnFile} from './own-file.js';
 import {startTogether} from './due-time.js';
 import {canWait} from '../../base/recorded-commands.js';
 import {nextRuns} from './next-runs.js';
-import {type Job, parsePlan} from './plan.js';
+import {chooseSources} from '../../settings/sources.js';
+import type {Job} from './plan.js';
+import {isOfSources, plannedJobs} from './source-jobs.js';
 import type {ScheduledCommand} from './scheduled-command.js';
 import {shiftToZone} from './shift-zone.js';
 import {systemdUnits} from './systemd-units.js';
@@ -45,6 +48,10 @@ export interface ScheduleOptions {
   readonly program: {readonly node: string; readonly script: string};
   /** Flags that every scheduled command gets, so that it uses the same settings as this one. */
   readonly sharedFlags: readonly string[];
+  /** Only jobs for these databases of the config file. */
+  readonly databases?: readonly string[];
+  /** Only jobs for databases of the config file. */
+  readonly isAllDatabases?: boolean;
   /** Folder for units instead of systemd's own. */
   readonly unitFolder?: string;
 }
@@ -66,7 +73,7 @@ export interface ScheduleResult {
 
 /** The jobs of the config's plan and their time zone. @throws CONFIG_INVALID; USAGE if a plan is needed and missing */
 export function readPlan(config: Config, isNeeded = true): {jobs: Job[]; zone: string} {
-  const jobs = parsePlan(config.schedule?.plan ?? []);
+  const jobs = plannedJobs(config);
   const zone = config.schedule?.timeZone ?? machineZone();
   if (!isTimeZone(zone)) {
     throw new AppError('CONFIG_INVALID', `The schedule's time zone "${zone}" is not known.`, {
@@ -79,6 +86,29 @@ export function readPlan(config: Config, isNeeded = true): {jobs: Job[]; zone: s
     });
   }
   return {jobs, zone};
+}
+
+/** @throws USAGE for an unknown name, or if no job is left */
+function chooseJobs(
+  settings: RunContext['settings'],
+  jobs: readonly Job[],
+  {databases, isAllDatabases = false}: Pick<ScheduleOptions, 'databases' | 'isAllDatabases'>,
+): Job[] {
+  if (databases === undefined && !isAllDatabases) return [...jobs];
+  const names = chooseSources(settings, defined({names: databases, isAll: isAllDatabases})).map(
+    ({name}) => name,
+  );
+  const chosen = jobs.filter(
+    (job) =>
+      isOfSources(job) &&
+      (isAllDatabases ||
+        job.args.includes('--all-databases') ||
+        names.some((name) => job.args.includes(`--database=${name}`))),
+  );
+  if (chosen.length > 0) return chosen;
+  throw new AppError('USAGE', `No job of the plan is for ${names.join(', ')}.`, {
+    hint: 'Add "plan" to the database in the config file, or sentences to schedule.plan.',
+  });
 }
 
 /** @throws CONFIG_INVALID with the first sentence whose command or flags do not exist */
@@ -96,7 +126,8 @@ export async function requireCommands(jobs: readonly Job[], check: CheckCommandL
 /** @throws CONFIG_INVALID, USAGE, GUARD, TOOL_FAILED, FOLDER_NOT_WRITABLE */
 export async function planSchedule(context: RunContext, options: ScheduleOptions): Promise<ScheduleResult> {
   const {settings, clock} = context;
-  const {jobs, zone} = readPlan(settings.config, options.action !== 'remove');
+  const {jobs: all, zone} = readPlan(settings.config, options.action !== 'remove');
+  const jobs = chooseJobs(settings, all, options);
   if (
     /[\r\n]/.test(
       [settings.cwd, options.program.node, options.program.script, ...options.sharedFlags].join(''),

@@ -7,10 +7,14 @@ import {commandProblem, recordedCommands} from '../../base/recorded-commands.js'
 import type {RunContext} from '../../run/run-context.js';
 import {readHistory} from '../../run/read-history.js';
 import type {RunRecord} from '../../run/run-record.js';
+import {chooseSources, isNamed} from '../../settings/sources.js';
 
 export interface HistoryRequest {
   readonly command?: string;
-  readonly database?: string;
+  /** Names of the databases, their own or those of the config file. */
+  readonly databases?: readonly string[];
+  /** Only those of `databases` in the config file. */
+  readonly isAllDatabases?: boolean;
   /** Only runs that did not succeed. */
   readonly failed?: boolean;
   /** A duration before now, a date or a time. */
@@ -37,23 +41,33 @@ export async function listRuns(context: RunContext, request: HistoryRequest): Pr
       hint: `Recorded commands: ${[...recordedCommands].join(', ')}.`,
     });
   }
-  const databases = new Set<string>();
+  const wanted =
+    request.isAllDatabases === true
+      ? chooseSources(context.settings, {isAll: true}).map(({name}) => name)
+      : request.databases;
+  const databases = new Map<string, {label: string; name: string}>();
   const {runs, unreadableLines, foreign} = await readHistory(
     context.settings.backupsDir,
     (run) =>
-      databases.add(run.database?.name ?? '').size > 0 &&
+      databases.set(labelOf(run), {label: labelOf(run), name: run.database?.name ?? ''}).size > 0 &&
       (request.command === undefined || run.command === request.command) &&
-      (request.database === undefined || run.database?.name === request.database) &&
+      (wanted === undefined || isNamed(wanted, {label: labelOf(run), name: run.database?.name ?? ''})) &&
       (request.failed !== true || run.outcome !== 'ok') &&
       (from === undefined || new Date(run.startedAt) >= from),
   );
   foreignNote(foreign).forEach(context.warn);
-  if (request.database !== undefined && !databases.has(request.database)) {
-    const guess = nearest(request.database, [...databases]);
+  for (const name of wanted ?? []) {
+    if ([...databases.values()].some((one) => isNamed([name], one))) continue;
+    const known = [...new Set([...databases.values()].flatMap((one) => [one.label, one.name]))];
+    const guess = nearest(name, known);
     context.warn(
-      `No run of the database "${request.database}" is recorded.${guess === undefined ? '' : ` Did you mean ${guess}?`}`,
+      `No run of the database "${name}" is recorded.${guess === undefined ? '' : ` Did you mean ${guess}?`}`,
     );
   }
   const {limit} = request;
   return {runs: limit === undefined ? runs : runs.slice(-limit), total: runs.length, unreadableLines};
+}
+
+function labelOf({database}: RunRecord): string {
+  return database?.source ?? database?.name ?? '';
 }

@@ -16,6 +16,8 @@ import {elapsedMs} from '../../base/clock.js';
 import {defined} from '../../base/defined.js';
 import {AppError, type ErrorCode, exitStatus, systemErrorCode} from '../../base/errors.js';
 import {codeOfChecks, type DataCheck, describeChecks, withChecks} from '../../run/data-checks.js';
+import {identityOf} from '../../catalog/database-groups.js';
+import {sourceNames} from '../databases/source-names.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
 import {keysOf} from '../../encryption/settings.js';
@@ -107,7 +109,14 @@ async function chooseBackups(context: RunContext, place: Place, request: VerifyR
   }
   const {backups, problems} = await place.catalogue(context.signal);
   for (const {path, reason} of problems) context.warn(`Cannot read backup metadata ${path}: ${reason}`);
-  return chooseSeveral(backups, request, place.url);
+  return chooseSeveral(ofSource(context.settings, backups), request, place.url);
+}
+
+/** The backups of the database that the settings name in the config file; all where they name none. */
+function ofSource(settings: RunContext['settings'], backups: readonly Backup[]): readonly Backup[] {
+  if (settings.source === undefined) return backups;
+  const sourceOf = sourceNames(settings);
+  return backups.filter((backup) => sourceOf(identityOf(backup)) === settings.source);
 }
 
 /** All backups, or some of the usable ones. @throws BACKUP_NOT_FOUND */

@@ -217,7 +217,11 @@ describe('pruneBackups', () => {
   it('names the backups that it could not remove, and leaves them complete', async () => {
     for (const back of [1, 2, 40]) await writeSampleBackup(folder, day(back));
     const before = await names();
-    const plan = await planPrune(localPlace(folder), {keepDays: 30}, new Date(now));
+    const plan = await planPrune(
+      localPlace(folder),
+      () => ({policy: {keepDays: 30}, isChosen: true}),
+      new Date(now),
+    );
     await chmod(folder, 0o500);
     await chown(folder, 65_534, 65_534);
     await chmod(home, 0o755);

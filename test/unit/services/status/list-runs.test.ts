@@ -17,9 +17,9 @@ it('refuses a command that is never recorded, and warns of a database without ru
     message: '--command: "bakup" is not a command of the audit log (did you mean "backup"?).',
   });
   expect((await listRuns(context, {command: 'orders:clean'})).total).toBe(0);
-  expect((await listRuns(context, {database: 'shop'})).total).toBe(1);
+  expect((await listRuns(context, {databases: ['shop']})).total).toBe(1);
   expect(context.warnings).toEqual([]);
-  expect((await listRuns(context, {database: 'shopp'})).total).toBe(0);
+  expect((await listRuns(context, {databases: ['shopp']})).total).toBe(0);
   expect(context.warnings).toEqual(['No run of the database "shopp" is recorded. Did you mean shop?']);
   await rm(folder, {recursive: true});
 });
