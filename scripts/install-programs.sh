@@ -8,6 +8,7 @@ is_here() {
     postgres) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
     faketime) compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null ;;
     cron) [ -x /usr/sbin/cron ] && command -v crontab >/dev/null ;;
+    sshd) [ -x /usr/sbin/sshd ] ;;
     *) command -v "$1" >/dev/null ;;
   esac
 }
@@ -24,6 +25,8 @@ packages_of() {
     faketime) echo libfaketime ;;
     ps) echo procps ;;
     ip) echo iproute2 ;;
+    sshd) echo openssh-server ;;
+    ssh | ssh-keygen) echo openssh-client ;;
     ceph | radosgw-admin | ceph-authtool) echo ceph-common ;;
     monmaptool) echo ceph-base ;;
     *) echo "$1" ;;

@@ -174,6 +174,7 @@ export abstract class BaseCommand extends Command {
       const isInterrupted = interruption.signal.aborted && !(error instanceof AppError);
       outcome = {error: isInterrupted ? interruption.signal.reason : error};
     }
+    await loaded.sshTunnel?.close();
     await progress.close();
     if (run) {
       const error = 'error' in outcome ? asAppError(outcome.error) : undefined;
@@ -310,11 +311,19 @@ export abstract class BaseCommand extends Command {
 }
 
 /** A program is loaded only for those who have configured one. */
-async function withPasswordCommand(settings: Settings, signal: AbortSignal): Promise<Settings> {
-  const {config, environment} = settings;
+async function withPasswordCommand(given: Settings, signal: AbortSignal): Promise<Settings> {
+  const {config, environment} = given;
+  const settings = await withSshTunnel(given, signal);
   if (!config.passwordCommand) return settings;
   const {createPasswordCommand} = await import('../postgres/tools/password-command.js');
   return {...settings, commandPassword: createPasswordCommand(config.passwordCommand, environment, signal)};
+}
+
+async function withSshTunnel(settings: Settings, signal: AbortSignal): Promise<Settings> {
+  const {config, environment} = settings;
+  if (!config.ssh) return settings;
+  const {createSshTunnel} = await import('../postgres/tools/ssh-tunnel.js');
+  return {...settings, sshTunnel: createSshTunnel(config.ssh, environment, signal)};
 }
 
 const noFlush = (): Promise<void> => Promise.resolve();

@@ -2,7 +2,7 @@
 import {Socket} from 'node:net';
 import type {Client} from 'pg';
 import {AppError, systemErrorCode} from '../base/errors.js';
-import {type Connection, describeConnection} from './connect/connection.js';
+import {type Connection, describeConnection, loginOf} from './connect/connection.js';
 import {explainDatabaseError} from './explain-failure.js';
 import {guardAuthentication} from './connect/guard-authentication.js';
 import {PasswordMissing, passwordOf} from './connect/missing-password.js';
@@ -182,6 +182,7 @@ async function connect(connection: Connection, signal?: AbortSignal): Promise<Cl
 async function connectAsKnown(connection: Connection, signal?: AbortSignal): Promise<Client> {
   // Before the connection, because the server limits the time of a login.
   await connection.commandPassword?.refresh();
+  await connection.sshTunnel?.open(connection);
   const [first, second] = encryptionOrder(connection);
   const explain = (error: unknown): AppError =>
     explainDatabaseError(error, `Connecting to ${describeConnection(connection)} (${connection.origin})`);
@@ -227,19 +228,20 @@ async function open(
   signal: AbortSignal | undefined,
 ): Promise<Client> {
   const {default: pg} = await importDriver();
-  const {options} = connection;
+  const {options, sshTunnel} = connection;
   const socket = new Socket();
   let passwordSource: string | undefined;
   const client = new pg.Client({
     stream: () => socket,
-    host: options['hostaddr'] ?? connection.host,
-    port: connection.port,
+    host: sshTunnel ? '127.0.0.1' : (options['hostaddr'] ?? connection.host),
+    port: sshTunnel?.port(connection) ?? connection.port,
     user: connection.user,
     database: connection.database,
     password: async () => {
       // Called only if the server asks for a password.
       const {password, source} = await passwordOf(connection);
       passwordSource = source;
+      sshTunnel?.passwords.set(loginOf(connection), password);
       return password;
     },
     ssl: encryption === 'tls' ? await tlsOptions(connection) : false,

@@ -8,6 +8,7 @@ import {masksConfig} from './mask-config.js';
 import {verifyConfig} from './checks-config.js';
 import {notificationsConfig} from './notifications-config.js';
 import {ordersConfig} from './orders-config.js';
+import {sshConfig} from './ssh-config.js';
 import {encryptionConfig, placesConfig, storageConfig} from './storage-config.js';
 
 /** Compression methods of pg_dump. */
@@ -162,6 +163,9 @@ export const configSchema = z.strictObject({
     .min(1)
     .exactOptional()
     .describe('Folder of pg_dump, pg_restore and psql (default: found to match the server).'),
+  ssh: sshConfig
+    .exactOptional()
+    .describe('SSH server through which the database of the settings is reached.'),
   passwordCommand: passwordCommandConfig
     .exactOptional()
     .describe(

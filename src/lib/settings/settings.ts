@@ -1,6 +1,7 @@
 /** Joins flags, environment and config file into the settings of a run. */
 import {availableParallelism} from 'node:os';
 import {resolve} from 'node:path';
+import type {SshTunnel} from './ssh-config.js';
 import type {CommandPassword} from './command-password.js';
 import type {Config} from './config-schema.js';
 import {type Environment, readEnvironment} from './environment.js';
@@ -37,6 +38,8 @@ export interface Settings {
   /** Absolute path of the Prometheus textfile, if given. */
   readonly metricsFile: string | undefined;
   readonly cores: number;
+  /** The tunnel of the config file; absent without ssh. */
+  readonly sshTunnel?: SshTunnel;
   /** The password that passwordCommand of the config file prints; absent without that key. */
   readonly commandPassword?: CommandPassword;
   /** Passwords typed by the user; absent without a terminal. */

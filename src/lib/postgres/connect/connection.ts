@@ -1,6 +1,7 @@
 /** A connection to a database, for the driver and for libpq's programs. */
 import {randomBytes} from 'node:crypto';
 import {AppError} from '../../base/errors.js';
+import type {SshTunnel} from '../../settings/ssh-config.js';
 import type {CommandPassword} from '../../settings/command-password.js';
 import type {TypedPasswords} from '../../settings/typed-passwords.js';
 
@@ -12,6 +13,8 @@ export interface Connection {
   readonly database: string;
   /** Decoded; undefined means that libpq reads its password file. */
   readonly password: string | undefined;
+  /** The tunnel that leads to host and port; absent if they are reached directly. */
+  readonly sshTunnel?: SshTunnel;
   /** The password that a command prints; absent if the URL or PGPASSWORD has one. */
   readonly commandPassword?: CommandPassword;
   /** Passwords typed by the user; absent without a terminal. */
@@ -88,6 +91,11 @@ export function withDatabase(connection: Connection, database: string): Connecti
   return {...connection, database};
 }
 
+/** One role on one server. */
+export function loginOf({user, host, port}: Connection): string {
+  return `${user}@${host}:${port}`;
+}
+
 /** "user@host:port/database" for people, without the password. */
 export function describeConnection(connection: Connection): string {
   const host = connection.host.includes(':') ? `[${connection.host}]` : connection.host;
@@ -121,8 +129,14 @@ export function libpqEnvironment(
     const variable = libpqVariables[key];
     if (variable !== undefined) variables[variable] = value;
   }
+  // The name of the host stays, because certificates are issued for it.
+  if (connection.sshTunnel) {
+    variables['PGHOSTADDR'] = '127.0.0.1';
+    variables['PGPORT'] = String(connection.sshTunnel.port(connection) ?? '');
+  }
   const password =
     connection.password ??
+    connection.sshTunnel?.passwords.get(loginOf(connection)) ??
     connection.commandPassword?.latest() ??
     connection.typedPasswords?.known(connection);
   if (password !== undefined) variables['PGPASSWORD'] = password;

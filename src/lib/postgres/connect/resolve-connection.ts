@@ -35,11 +35,15 @@ export function resolveConnection(settings: Settings): Connection {
 }
 
 /** A command's password is that of the database in the settings, and of no other server. */
-function withPasswords(connection: Connection, {typedPasswords, commandPassword}: Settings): Connection {
+function withPasswords(
+  connection: Connection,
+  {typedPasswords, commandPassword, sshTunnel}: Settings,
+): Connection {
   const hasPassword = connection.password !== undefined && connection.password !== '';
   return {
     ...connection,
     ...(typedPasswords && {typedPasswords}),
+    ...(sshTunnel && {sshTunnel}),
     ...(commandPassword && !hasPassword && {commandPassword}),
   };
 }
