@@ -245,3 +245,24 @@ export function systemErrorCode(error: unknown): string | undefined {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Errors of the operating system that mean the same wherever they are thrown. */
+export function limitError(error: unknown): AppError | undefined {
+  if (['EMFILE', 'ENFILE'].includes(systemErrorCode(error) ?? '')) {
+    return new AppError('TOO_MANY_OPEN_FILES', 'The limit of open files is too low for this command.', {
+      hint: 'Raise it for this shell or service (ulimit -n 1024, or LimitNOFILE=1024), and run the command again.',
+      cause: error,
+    });
+  }
+  // getcwd(2) fails when the folder was removed; Node names the function "uv_cwd".
+  const isGone = error instanceof Error && 'syscall' in error && error.syscall === 'uv_cwd';
+  if (!isGone) return undefined;
+  return new AppError(
+    'WORKING_FOLDER_GONE',
+    'The working directory does not exist any more; nothing was done.',
+    {
+      hint: 'Change into a folder that exists (cd /srv/shop) and run the command again.',
+      cause: error,
+    },
+  );
+}

@@ -1,6 +1,6 @@
 /** Translates errors of a client tool or the server into an error code and a hint. */
 import {defined} from '../base/defined.js';
-import {AppError, type ErrorCode, messageOf, systemErrorCode} from '../base/errors.js';
+import {AppError, type ErrorCode, limitError, messageOf, systemErrorCode} from '../base/errors.js';
 import {rowSecurityHint} from './row-security.js';
 
 interface Explanation {
@@ -203,6 +203,8 @@ export function explainToolFailure(tool: string, lines: readonly string[], fallb
  */
 export function explainDatabaseError(error: unknown, what: string): AppError {
   if (error instanceof AppError) return error;
+  const limit = limitError(error);
+  if (limit) return limit;
   const message = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error);
   const state = systemErrorCode(error);
   const found = explanations.find((explanation) => explanation.pattern.test(`${message} ${state ?? ''}`));

@@ -1,5 +1,5 @@
 /** Errors as people and scripts see them. */
-import {AppError, messageOf, systemErrorCode} from '../../base/errors.js';
+import {AppError, limitError, messageOf} from '../../base/errors.js';
 import {printable, type Style} from './style.js';
 import {usageError, type UsedCommand} from './usage-error.js';
 import {countOf} from '../../base/format.js';
@@ -17,27 +17,6 @@ export function asAppError(error: unknown, command?: UsedCommand): AppError {
     hint: 'This is a defect; run again with --verbose and report the output.',
     cause: error,
   });
-}
-
-/** Errors of the operating system that mean the same wherever they are thrown. */
-function limitError(error: unknown): AppError | undefined {
-  if (['EMFILE', 'ENFILE'].includes(systemErrorCode(error) ?? '')) {
-    return new AppError('TOO_MANY_OPEN_FILES', 'The limit of open files is too low for this command.', {
-      hint: 'Raise it for this shell or service (ulimit -n 1024, or LimitNOFILE=1024), and run the command again.',
-      cause: error,
-    });
-  }
-  // getcwd(2) fails when the folder was removed; Node names the function "uv_cwd".
-  const isGone = error instanceof Error && 'syscall' in error && error.syscall === 'uv_cwd';
-  if (!isGone) return undefined;
-  return new AppError(
-    'WORKING_FOLDER_GONE',
-    'The working directory does not exist any more; nothing was done.',
-    {
-      hint: 'Change into a folder that exists (cd /srv/shop) and run the command again.',
-      cause: error,
-    },
-  );
 }
 
 /** The document on stdout under --json. */

@@ -177,6 +177,7 @@ async function readVersion(name: ToolName, path: string): Promise<Tool | string>
       },
     });
   } catch (error) {
+    if (error instanceof AppError && error.code === 'TOO_MANY_OPEN_FILES') throw error;
     const lines = error instanceof AppError ? error.details : [];
     return `${path}: ${[messageOf(error), ...lines].join(' ')}`;
   }

@@ -1,7 +1,9 @@
 /** Runs a program: the only file that uses execa. No shell, no inherited secrets, bounded output. */
+import {type FileHandle, open} from 'node:fs/promises';
+import {devNull} from 'node:os';
 import {PassThrough, pipeline, type Readable} from 'node:stream';
 import {pipeline as piped} from 'node:stream/promises';
-import {AppError, type ErrorCode, messageOf, systemErrorCode} from '../../base/errors.js';
+import {AppError, type ErrorCode, limitError, messageOf, systemErrorCode} from '../../base/errors.js';
 import {explainToolFailure} from '../explain-failure.js';
 
 export interface ToolRun {
@@ -47,6 +49,25 @@ const killAfterMs = 10_000;
 /** Buffer for a program's output while its reader is busy. */
 const bufferedBytes = 1 << 17;
 
+/** Pipes of a program and its keeper, both ends of each, and what Node.js opens to start them. */
+const handlesOfATool = 16;
+
+/**
+ * Where the limit of open files is reached, Node.js creates no pipes and reports the error in an event that execa cannot receive: it would
+ * end this process. Opening files gives the same error as a value.
+ * @throws TOO_MANY_OPEN_FILES
+ */
+async function requireFreeHandles(): Promise<void> {
+  const opened: FileHandle[] = [];
+  try {
+    while (opened.length < handlesOfATool) opened.push(await open(devNull));
+  } catch (error) {
+    throw limitError(error) ?? error;
+  } finally {
+    for (const file of opened) await file.close();
+  }
+}
+
 /**
  * Runs the program to its end.
  * @throws INTERRUPTED if `signal` is aborted, the code for its stderr if it fails, and the error of
@@ -54,6 +75,7 @@ const bufferedBytes = 1 << 17;
  */
 export async function runTool(run: ToolRun): Promise<ToolOutcome> {
   const {execa} = await import('execa');
+  await requireFreeHandles();
   run.signal?.throwIfAborted();
   const tail: string[] = [];
   const child = execa(run.path, [...run.args], {
