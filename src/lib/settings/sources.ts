@@ -39,7 +39,9 @@ export function databaseOfServer({name, settings}: Source, database: string): So
 }
 
 /** The password of passwordCommand is that of DIRECT_URL, and no other server receives it. */
-function settingsOf({commandPassword: _, ...settings}: Settings, database: DatabaseConfig): Settings {
+function settingsOf(given: Settings, database: DatabaseConfig): Settings {
+  const settings = {...given};
+  delete settings.commandPassword;
   const {config} = settings;
   const {urlEnv, directUrlEnv, backup, retention, places, plan} = database;
   const isDirect = settings.urlPreference.length > 1 && directUrlEnv !== undefined;

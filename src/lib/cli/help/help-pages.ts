@@ -14,7 +14,7 @@ const flagColumn = 28;
 /** The commands as the program's own pages show them; what is in no group comes last. */
 const commandGroups: readonly (readonly [title: string, ids: readonly string[]])[] = [
   ['BACK UP', ['backup', 'list', 'show', 'label', 'verify', 'copy', 'delete', 'prune']],
-  ['RESTORE', ['restore', 'restore:rows', 'diff', 'undo', 'recover']],
+  ['RESTORE', ['restore', 'restore:rows', 'diff', 'undo', 'refresh', 'recover']],
   ['TESTING ORDERS', ['orders:clean', 'orders:restore', 'workflow:safe-cleanup']],
   ['MONITOR', ['status', 'history', 'report', 'schedule', 'notifications']],
   ['GET STARTED', ['init', 'doctor', 'completion', 'help']],
@@ -43,6 +43,12 @@ export function commandPage(command: Command.Loadable, bin: string, width: numbe
 
 /** The usual cases, the names of all flags and the exit codes: on one screen of 24 lines. */
 export function shortCommandPage(command: Command.Loadable, bin: string, width: number): string {
+  // The last line of a screen of 24 is the prompt.
+  const pages = [4, 3, 2].map((examples) => shortPage(command, bin, width, examples));
+  return pages.find((page) => page.trimEnd().split('\n').length < 24) ?? pages.at(-1) ?? '';
+}
+
+function shortPage(command: Command.Loadable, bin: string, width: number, mostExamples: number): string {
   const [, exitCodes] = splitExitCodes(command);
   const rows = flagGroups(command)
     .filter(([title]) => title !== groups.global)
@@ -59,7 +65,7 @@ export function shortCommandPage(command: Command.Loadable, bin: string, width: 
     ]);
   return sections([
     ['', paragraphs(commandSummary(command, bin), width)],
-    ['', indented(examplesOf(command, bin, width - indent))],
+    ['', indented(examplesOf(command, bin, width - indent, mostExamples))],
     [
       '',
       titledRows(
@@ -200,8 +206,8 @@ function splitExitCodes({summary, description = ''}: Command.Loadable): [string,
 }
 
 /** Each with what it is for behind it, or above it where that is too wide. */
-function examplesOf(command: Command.Loadable, bin: string, width: number): string[] {
-  const examples = (command.examples ?? []).map((example) => {
+function examplesOf(command: Command.Loadable, bin: string, width: number, most?: number): string[] {
+  const examples = (command.examples ?? []).slice(0, most).map((example) => {
     const {command: line, description = ''} = typeof example === 'string' ? {command: example} : example;
     const shown = line.replaceAll('<%= config.bin %>', bin).replaceAll('<%= command.id %>', command.id);
     return {shown, comment: description === '' ? '' : `# ${description}`};

@@ -10,7 +10,6 @@ import {readHistory} from '../../run/read-history.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {WatchedDatabase} from '../../run/run-record.js';
 import {
-  configuredSources,
   databaseOfServer,
   type DatabasePatterns,
   matchesPattern,
@@ -107,9 +106,4 @@ function describePatterns({include, exclude}: DatabasePatterns): string {
 
 function namesOf(databases: readonly ListedDatabase[]): string[] {
   return databases.map(({name}) => name);
-}
-
-/** The names that a server or a database has in the config file. */
-export function namesOfSources(settings: Source['settings']): string[] {
-  return configuredSources(settings).map(({name}) => name);
 }
