@@ -1,17 +1,18 @@
 /** TLS against a real server: this program's sessions and the client tools refuse the same connections. */
-import {chmod, chown, copyFile, mkdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
+import {chmod, copyFile, mkdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {afterAll, beforeAll, describe, expect, inject, it, vi} from 'vitest';
+import {afterAll, beforeAll, describe, expect, inject, it} from 'vitest';
 import {AppError} from '../../src/lib/base/errors.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {type Connection, libpqEnvironment} from '../../src/lib/postgres/connect/connection.js';
 import {parseConnectionUrl} from '../../src/lib/postgres/connect/connection-url.js';
 import {findTool} from '../../src/lib/postgres/tools/find-tools.js';
-import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
+import type {LocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {runTool} from '../../src/lib/postgres/tools/run-tool.js';
 import {type Certificates, makeCertificates} from '../support/certificates.js';
 import {testSettings} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
+import {startTlsServer} from '../support/tls-server.js';
 
 let folder: string;
 let certificates: Certificates;
@@ -35,28 +36,10 @@ beforeAll(async () => {
   process.env['HOME'] = join(folder, 'home');
   await mkdir(join(folder, 'home/.postgresql'), {recursive: true});
   certificates = await makeCertificates(folder, 'card');
-  secure = await startLocalCluster({binFolder: inject('serverBin')});
-  const data = join(secure.folder, 'data');
-  const {uid, gid} = await stat(data);
-  for (const [from, name] of [
-    [certificates.serverCert, 'server.crt'],
-    [certificates.serverKey, 'server.key'],
-    [certificates.rootCert, 'root.crt'],
-  ] as const) {
-    await copyFile(from, join(data, name));
-    await chmod(join(data, name), 0o600);
-    await chown(join(data, name), uid, gid);
-  }
-  await writeFile(join(data, 'pg_hba.conf'), hostRules);
-  await withSession(secure.connection, async ({client}) => {
-    for (const user of ['tls_only', 'plain_only', 'card', 'clear', 'trusted', 'anyone'])
-      await client.query(`CREATE ROLE ${user} LOGIN PASSWORD '${user}'`);
-    await client.query("ALTER SYSTEM SET ssl_ca_file = 'root.crt'");
-    await client.query('ALTER SYSTEM SET ssl = on');
-    await client.query('SELECT pg_reload_conf()');
+  secure = await startTlsServer(certificates, {
+    hostRules,
+    users: ['tls_only', 'plain_only', 'card', 'clear', 'trusted', 'anyone'],
   });
-  // The reload is a signal: connections of new sessions follow it once the postmaster has read its files.
-  await vi.waitFor(async () => expect(await bySession(at('sslmode=require'))).toBe('tls'), 10_000);
 });
 afterAll(async () => {
   process.env['HOME'] = formerHome;

@@ -234,7 +234,7 @@ async function open(
   const client = new pg.Client({
     stream: () => socket,
     host: sshTunnel ? '127.0.0.1' : (options['hostaddr'] ?? connection.host),
-    port: sshTunnel?.port(connection) ?? connection.port,
+    port: sshTunnel ? sshTunnel.port(connection) : connection.port,
     user: connection.user,
     database: connection.database,
     password: async () => {

@@ -165,7 +165,7 @@ export const configSchema = z.strictObject({
     .describe('Folder of pg_dump, pg_restore and psql (default: found to match the server).'),
   ssh: sshConfig
     .exactOptional()
-    .describe('SSH server through which the database of the settings is reached.'),
+    .describe('SSH server through which every database of the config file and of the URL is reached.'),
   passwordCommand: passwordCommandConfig
     .exactOptional()
     .describe(

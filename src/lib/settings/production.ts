@@ -12,6 +12,8 @@ export interface ProductionTarget {
   readonly database: string;
   /** libpq's keywords; `hostaddr` is the address that is used. */
   readonly options?: Readonly<Record<string, string>>;
+  /** Behind an SSH server, "localhost" is that server. */
+  readonly sshTunnel?: {readonly host: string};
 }
 
 /**
@@ -30,20 +32,23 @@ export async function isProduction(settings: Settings, target: ProductionTarget)
 /** Whether the target's host is one of `hosts`. */
 export async function isListedHost(
   hosts: readonly string[],
-  {host, options}: Pick<ProductionTarget, 'host' | 'options'>,
+  {host, options, sshTunnel}: Pick<ProductionTarget, 'host' | 'options' | 'sshTunnel'>,
 ): Promise<boolean> {
   if (hosts.length === 0) return false;
   const own = [host, options?.['hostaddr'] ?? ''].filter((name) => name !== '').map(nameOf);
   const names = hosts.map(nameOf);
-  if (own.some((name) => names.includes(name))) return true;
-  const targets = await Promise.all(own.map(addressesOf));
+  const isBehind = sshTunnel !== undefined && own.some(isLoopback);
+  const reached = isBehind ? [...own, nameOf(sshTunnel.host)] : own;
+  if (reached.some((name) => names.includes(name))) return true;
+  const targets = await Promise.all(reached.map(addressesOf));
   const addresses = new Set(targets.flatMap((found) => found ?? []));
   for (const name of names) {
     const found = await addressesOf(name);
     if (found?.some((address) => addresses.has(address)) === true) return true;
     // A name that cannot be resolved may still be the host with the listed address.
-    const isUnknown = found === undefined || (found.length === 0 && own.some((one) => isIP(one) !== 0));
-    if (isUnknown && addresses.size > 0 && !addresses.has(thisMachine)) return true;
+    const isUnknown =
+      found === undefined || (found.length === 0 && (isBehind || own.some((one) => isIP(one) !== 0)));
+    if (isUnknown && addresses.size > 0 && (isBehind || !addresses.has(thisMachine))) return true;
   }
   return false;
 }
@@ -61,6 +66,11 @@ function nameOf(host: string): string {
     .replace(/^\[(.*)\]$/, '$1')
     .replace(/\.+$/, '');
   return isIP(bare) === 6 ? canonicalAddress(bare) : bare;
+}
+
+/** @param host in its normal form */
+function isLoopback(host: string): boolean {
+  return host === thisMachine || host.startsWith('/') || /^(?:localhost|127\.[\d.]+|::1)$/.test(host);
 }
 
 const thisMachine = 'this machine';

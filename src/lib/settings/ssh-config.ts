@@ -40,8 +40,10 @@ export type SshConfig = z.infer<typeof sshConfig>;
 
 /** A forwarded port on this machine, for the life of the program. */
 export interface SshTunnel {
-  /** The local port that leads to the database server; undefined before `open`. */
-  port(target: ForwardedServer): number | undefined;
+  /** The SSH server, as the config file names it. */
+  readonly host: string;
+  /** The local port that leads to the database server. @throws SSH_FAILED before `open`, and when ssh has ended */
+  port(target: ForwardedServer): number;
   /** Starts ssh once for each server. @throws SSH_NOT_FOUND, SSH_HOST_KEY_CHANGED, SSH_HOST_UNKNOWN, SSH_KEY_REFUSED, ... */
   open(target: ForwardedServer): Promise<number>;
   /** Ends ssh. */
@@ -53,4 +55,6 @@ export interface SshTunnel {
 export interface ForwardedServer {
   readonly host: string;
   readonly port: number;
+  /** libpq's keywords; `hostaddr` is the address that is used. */
+  readonly options?: Readonly<Record<string, string>>;
 }

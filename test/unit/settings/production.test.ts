@@ -1,12 +1,12 @@
 import {networkInterfaces} from 'node:os';
 import {expect, it} from 'vitest';
-import {isProduction} from '../../../src/lib/settings/production.js';
+import {isProduction, type ProductionTarget} from '../../../src/lib/settings/production.js';
 import {testContext} from '../../support/test-context.js';
 
 const target = {host: 'db.example.net', database: 'shop'};
 
 const isTarget = (
-  asked: {host: string; database: string; options?: Record<string, string>},
+  asked: ProductionTarget,
   production: {hosts?: string[]; databases?: string[]},
   env: Record<string, string> = {},
 ): Promise<boolean> =>
@@ -60,4 +60,21 @@ it('this machine is not production without a network, where a listed host cannot
 it('treats an address as production if a listed host cannot be resolved', async () => {
   expect(await isTarget({host: '192.0.2.5', database: 'shop'}, {hosts: ['db.invalid']})).toBe(true);
   expect(await isTarget({host: '192.0.2.5', database: 'shop'}, {hosts: ['192.0.2.6']})).toBe(false);
+});
+
+it.each([
+  ['localhost', 'bastion.invalid'],
+  ['127.0.0.1', 'bastion.invalid'],
+  ['/var/run/postgresql', 'bastion.invalid'],
+  ['localhost', 'localhost'],
+  ['localhost', '127.0.0.1'],
+  ['localhost', 'db.invalid'],
+])('behind an SSH server, %s is that server: it is production if %s is', async (host, listed) => {
+  const sshTunnel = {host: 'bastion.invalid'};
+  expect(await isTarget({host, database: 'shop', sshTunnel}, {hosts: [listed]})).toBe(true);
+});
+
+it('an SSH server that is production does not make every database behind it production', async () => {
+  const asked = {host: 'staging.invalid', database: 'shop', sshTunnel: {host: 'bastion.invalid'}};
+  expect(await isTarget(asked, {hosts: ['bastion.invalid', 'db.invalid']})).toBe(false);
 });

@@ -132,7 +132,7 @@ export function libpqEnvironment(
   // The name of the host stays, because certificates are issued for it.
   if (connection.sshTunnel) {
     variables['PGHOSTADDR'] = '127.0.0.1';
-    variables['PGPORT'] = String(connection.sshTunnel.port(connection) ?? '');
+    variables['PGPORT'] = String(connection.sshTunnel.port(connection));
   }
   const password =
     connection.password ??

@@ -1,14 +1,12 @@
 /** Forwards a port of this machine to a database server through the system's ssh. */
 import {once} from 'node:events';
-import {connect, createServer} from 'node:net';
-import {setTimeout as wait} from 'node:timers/promises';
+import {createServer} from 'node:net';
 import {AppError, messageOf} from '../../base/errors.js';
 import type {Environment} from '../../settings/environment.js';
 import type {ForwardedServer, SshConfig, SshTunnel} from '../../settings/ssh-config.js';
 import {runTool} from './run-tool.js';
 
 const defaultTimeoutSeconds = 20;
-const pollMs = 50;
 
 /** @param signal of the run; it ends an attempt to connect, not a tunnel, which sessions that clean up still need */
 export function createSshTunnel(config: SshConfig, environment: Environment, signal: AbortSignal): SshTunnel {
@@ -16,10 +14,11 @@ export function createSshTunnel(config: SshConfig, environment: Environment, sig
   const ports = new Map<string, number>();
   const opening = new Map<string, Promise<number>>();
   const running: Promise<unknown>[] = [];
-  const keyOf = ({host, port}: ForwardedServer): string => `${host}:${port}`;
   const start = async (target: ForwardedServer): Promise<number> => {
     const port = await freePort();
     const lines: string[] = [];
+    let onListening = (): void => undefined;
+    const listening = new Promise<void>((resolve) => (onListening = resolve));
     const ssh = runTool({
       tool: 'ssh',
       path: 'ssh',
@@ -27,7 +26,7 @@ export function createSshTunnel(config: SshConfig, environment: Environment, sig
       environment: agentOf(environment),
       signal: ended.signal,
       endsWithUs: true,
-      onLine: (line) => lines.push(line),
+      onLine: watchLines(port, lines, onListening),
       failureCode: 'SSH_FAILED',
     });
     running.push(ssh.catch(() => undefined));
@@ -35,31 +34,85 @@ export function createSshTunnel(config: SshConfig, environment: Environment, sig
       () => Promise.reject(explainSsh(config, lines, 'ssh ended')),
       (error: unknown) => Promise.reject(explainSsh(config, lines, messageOf(error))),
     );
-    failed.catch(() => undefined); // a tunnel that breaks later breaks the sessions in it
-    const attempt = new AbortController();
-    try {
-      await Promise.race([failed, acceptsConnections(port, AbortSignal.any([signal, attempt.signal]))]);
-    } finally {
-      attempt.abort();
-    }
-    ports.set(keyOf(target), port);
+    // A tunnel that breaks later breaks the sessions in it; the next session opens another one.
+    failed.catch(() => ports.delete(addressOf(target)));
+    await untilAborted(Promise.race([failed, listening]), signal);
+    ports.set(addressOf(target), port);
     return port;
   };
   return {
+    host: config.host,
     passwords: new Map(),
-    port: (target) => ports.get(keyOf(target)),
+    port: (target) => {
+      const port = ports.get(addressOf(target));
+      // Without this, a program would connect to a server on this machine.
+      if (port === undefined)
+        throw new AppError('SSH_FAILED', `The tunnel through "${config.host}" has ended.`);
+      return port;
+    },
     open: async (target) => {
-      const known = ports.get(keyOf(target));
+      const known = ports.get(addressOf(target));
       if (known !== undefined) return known;
-      const started = opening.get(keyOf(target)) ?? start(target);
-      opening.set(keyOf(target), started);
-      return started.finally(() => opening.delete(keyOf(target)));
+      const started = opening.get(addressOf(target)) ?? start(target);
+      opening.set(addressOf(target), started);
+      return started.finally(() => opening.delete(addressOf(target)));
     },
     close: async () => {
       ended.abort();
       await Promise.all(running);
     },
   };
+}
+
+/** "OpenSSH_9.2p1 Debian-2, OpenSSL 3.0.19". @throws SSH_NOT_FOUND */
+export async function sshVersion(config: SshConfig): Promise<string> {
+  try {
+    const {stderrTail} = await runTool({
+      tool: 'ssh',
+      path: 'ssh',
+      args: ['-V'],
+      environment: {},
+      failureCode: 'SSH_FAILED',
+    });
+    return stderrTail.join(' ');
+  } catch (error) {
+    throw explainSsh(config, [], messageOf(error));
+  }
+}
+
+/** The address as the SSH server uses it. */
+function addressOf({host, port, options}: ForwardedServer): string {
+  const address = options?.['hostaddr'] ?? host;
+  if (address.startsWith('/')) return `${address}/.s.PGSQL.${port}`;
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+}
+
+/**
+ * Collects ssh's messages, and reports that ssh itself listens on the port: a connection would not show that, because another
+ * program may have taken the port. A jump host's ssh also begins a session, but forwards no port.
+ */
+function watchLines(port: number, lines: string[], onListening: () => void): (line: string) => void {
+  let isNext = false;
+  return (line) => {
+    if (line.includes(`Local forwarding listening on 127.0.0.1 port ${port}.`)) isNext = true;
+    else if (isNext && line.includes('Entering interactive session')) onListening();
+    if (!/^(?:debug\d: |OpenSSH_|Authenticated to |Transferred: |Bytes per second: )/.test(line))
+      lines.push(line);
+  };
+}
+
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const stop = new AbortController();
+  const aborted = once(signal, 'abort', {signal: stop.signal}).then(() => {
+    throw signal.reason;
+  });
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([work, aborted]);
+  } finally {
+    aborted.catch(() => undefined);
+    stop.abort();
+  }
 }
 
 function argumentsOf(
@@ -84,8 +137,8 @@ function argumentsOf(
       ? []
       : [`UserKnownHostsFile=${knownHostsFile}`, 'GlobalKnownHostsFile=none']),
   ];
-  const to = target.host.includes(':') ? `[${target.host}]` : target.host;
   return [
+    '-v', // for watchLines
     '-N',
     '-T',
     '-a',
@@ -95,7 +148,7 @@ function argumentsOf(
     ...(user === undefined ? [] : ['-l', user]),
     ...(identityFile === undefined ? [] : ['-i', identityFile]),
     '-L',
-    `127.0.0.1:${localPort}:${to}:${target.port}`,
+    `127.0.0.1:${localPort}:${addressOf(target)}`,
     '--',
     host,
   ];
@@ -116,22 +169,6 @@ async function freePort(): Promise<number> {
   if (typeof address !== 'object' || address === null)
     throw new AppError('SSH_FAILED', 'No local port is free for ssh.');
   return address.port;
-}
-
-/** ssh listens after its login. */
-async function acceptsConnections(port: number, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    signal.throwIfAborted();
-    const socket = connect(port, '127.0.0.1');
-    try {
-      await once(socket, 'connect', {signal});
-      return;
-    } catch {
-      await wait(pollMs, undefined, {signal}).catch(() => undefined);
-    } finally {
-      socket.destroy();
-    }
-  }
 }
 
 const explanations = [

@@ -7,7 +7,7 @@ import {checkPlaces} from './locations.js';
 import {checkProduction} from './production.js';
 import {checkRestore} from './restore.js';
 import {checkServer} from './server.js';
-import {checkTools} from './tools.js';
+import {checkSsh, checkTools} from './tools.js';
 import {checkUrl} from './url.js';
 import {checkWatching} from './watching.js';
 import type {CheckCommandLine} from '../schedule/schedule.js';
@@ -38,7 +38,9 @@ export async function checkMachine(
   checks.push(...(await ctx.progress.step('Folders and files', () => checkFolders(ctx))));
   const url = await checkUrl(ctx.settings);
   checks.push(...url);
-  const server = url.some((check) => check.name === 'url' && !check.ok)
+  const ssh = await checkSsh(ctx.settings);
+  checks.push(...ssh);
+  const server = [...url, ...ssh].some(({name, ok}) => !ok && ['url', 'ssh'].includes(name))
     ? {checks: [], major: undefined}
     : await ctx.progress.step('Server', () => checkServer(ctx, resolveConnection(ctx.settings)));
   checks.push(...server.checks);
@@ -73,12 +75,12 @@ function checkConfig({settings}: RunContext): Check {
 
 /** The checks that each command needs; a skipped check has not failed. */
 const needs: Readonly<Record<string, readonly string[]>> = {
-  backup: ['url', 'pooler', 'connection', 'server-version', 'pg_dump', 'pg_restore', 'table-rights', 'row-security', 'backups-folder', 'disk-space'],
-  restore: ['url', 'pooler', 'connection', 'server-version', 'pg_restore', 'standby', 'writable', 'restore-plan'],
-  'restore --drop-existing': ['url', 'pooler', 'connection', 'server-version', 'pg_restore', 'standby', 'writable', 'role', 'create-databases', 'swap', 'restore-plan'],
+  backup: ['url', 'pooler', 'ssh', 'connection', 'server-version', 'pg_dump', 'pg_restore', 'table-rights', 'row-security', 'backups-folder', 'disk-space'],
+  restore: ['url', 'pooler', 'ssh', 'connection', 'server-version', 'pg_restore', 'standby', 'writable', 'restore-plan'],
+  'restore --drop-existing': ['url', 'pooler', 'ssh', 'connection', 'server-version', 'pg_restore', 'standby', 'writable', 'role', 'create-databases', 'swap', 'restore-plan'],
   verify: ['pg_restore', 'backups-folder'],
-  'verify --level=restore': ['url', 'pooler', 'connection', 'pg_restore', 'standby', 'writable', 'create-databases'],
-  'orders:clean': ['url', 'pooler', 'connection', 'standby', 'writable', 'table-rights', 'row-security', 'backups-folder'],
+  'verify --level=restore': ['url', 'pooler', 'ssh', 'connection', 'pg_restore', 'standby', 'writable', 'create-databases'],
+  'orders:clean': ['url', 'pooler', 'ssh', 'connection', 'standby', 'writable', 'table-rights', 'row-security', 'backups-folder'],
   'list, prune, status': ['backups-folder'],
 }; // prettier-ignore
 

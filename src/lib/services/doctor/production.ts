@@ -30,7 +30,8 @@ export async function checkProduction(
           `production.databases names "${name}", which neither the server nor a backup has.${didYouMean(name, names)}`,
         );
   }
-  for (const host of hosts)
+  // Behind an SSH server, names are those of its network.
+  for (const host of ctx.settings.sshTunnel ? [] : hosts)
     if (await isMissing(host))
       problems.push(
         `production.hosts names "${host}", which does not exist.${didYouMean(host, known.hosts)}`,

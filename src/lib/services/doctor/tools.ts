@@ -1,5 +1,6 @@
 /** Checks the client tools: their paths and versions, and whether they fit the server. */
 import {findTool, installedTools, installHint, type ToolName} from '../../postgres/tools/find-tools.js';
+import {sshVersion} from '../../postgres/tools/ssh-tunnel.js';
 import type {Settings} from '../../settings/settings.js';
 import {type Check, failed, failedBy, passed} from './check.js';
 
@@ -7,6 +8,16 @@ import {type Check, failed, failedBy, passed} from './check.js';
 export async function checkTools(settings: Settings, serverMajor: number | undefined): Promise<Check[]> {
   const names: ToolName[] = ['pg_dump', 'pg_restore'];
   return Promise.all(names.map((name) => checkTool(name, settings, serverMajor)));
+}
+
+/** Checks for the program of the config file's ssh. */
+export async function checkSsh({config: {ssh}}: Settings): Promise<Check[]> {
+  if (!ssh) return [];
+  try {
+    return [passed('ssh', `${await sshVersion(ssh)}; the database is reached through ${ssh.host}`)];
+  } catch (error) {
+    return [failedBy('ssh', error, 'Install ssh.')];
+  }
 }
 
 async function checkTool(

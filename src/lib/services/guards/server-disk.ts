@@ -82,7 +82,8 @@ export async function requireServerDisk(
   }
 }
 
-function isThisMachine({host}: Connection): boolean {
+function isThisMachine({host, sshTunnel}: Connection): boolean {
+  if (sshTunnel) return false; // "localhost" is the SSH server
   return host.startsWith('/') || ['localhost', '127.0.0.1', '::1'].includes(host);
 }
 
