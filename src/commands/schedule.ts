@@ -6,10 +6,12 @@ import {BaseCommand} from '../lib/cli/base-command.js';
 import {commandLineCheck} from '../lib/cli/help/check-command-line.js';
 import {groups, repeatableFlag, settingsWords} from '../lib/cli/flags.js';
 import {AppError, exitStatus} from '../lib/base/errors.js';
+import {createPlanRunner} from '../lib/cli/plan-runner.js';
 import {showScheduleCheck} from '../lib/cli/show/show-schedule-check.js';
 import {showSchedule} from '../lib/cli/show/show-schedule.js';
 import type {RunContext} from '../lib/run/run-context.js';
 import {checkScheduleHistory} from '../lib/services/schedule/check-history.js';
+import {runPlan, type RunPlanOptions} from '../lib/services/schedule/run-plan.js';
 import {planSchedule, type ScheduleOptions, schedulers} from '../lib/services/schedule/schedule.js';
 
 export default class Schedule extends BaseCommand {
@@ -52,6 +54,11 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a fil
         'Compare the plan with the audit log, with exit code 4 if the last run of a job failed or was missed.',
       exclusive: ['install', 'remove', 'as'],
     }),
+    run: Flags.boolean({
+      helpGroup: groups.output,
+      summary: 'Run the jobs at their times in this process, as in a container (default: print the plan).',
+      exclusive: ['install', 'remove', 'as', 'check', 'json'],
+    }),
     'unit-dir': Flags.string({
       helpGroup: groups.whereTo,
       summary: "Folder for systemd units (default: systemd's own).",
@@ -70,6 +77,27 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a fil
         exitCodeOf: (check) => (check.ok ? 0 : exitStatus.integrity),
       });
     }
+    refuseUrl(flags['database-url']);
+    const metrics = flags['metrics-file'];
+    const sharedFlags = [
+      ...settingsWords(flags),
+      ...(metrics === undefined ? [] : [`--metrics-file=${resolve(metrics)}`]),
+    ];
+    const script = join(this.config.root, 'bin/run.js');
+    const chosen = {databases: flags.database, isAllDatabases: flags['all-databases']};
+    if (flags.run) {
+      const options: RunPlanOptions = defined({
+        checkCommandLine,
+        sharedFlags: [...(flags.quiet ? ['--quiet'] : []), ...sharedFlags],
+        ...chosen,
+      });
+      const runner = createPlanRunner(script, flags.quiet);
+      return this.perform(
+        flags,
+        (context) => runPlan(context, options, runner),
+        () => [],
+      );
+    }
     const action = flags.install
       ? 'install'
       : flags.remove
@@ -77,19 +105,13 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a fil
         : flags.as === undefined
           ? 'show'
           : 'print';
-    refuseUrl(flags['database-url']);
-    const metrics = flags['metrics-file'];
     const options: ScheduleOptions = defined({
       as: flags.as ?? (action === 'show' ? undefined : 'cron'),
       action,
       checkCommandLine,
-      program: {node: process.execPath, script: join(this.config.root, 'bin/run.js')},
-      sharedFlags: [
-        ...settingsWords(flags),
-        ...(metrics === undefined ? [] : [`--metrics-file=${resolve(metrics)}`]),
-      ],
-      databases: flags.database,
-      isAllDatabases: flags['all-databases'],
+      program: {node: process.execPath, script},
+      sharedFlags,
+      ...chosen,
       unitFolder: flags['unit-dir'] === undefined ? undefined : resolve(flags['unit-dir']),
     });
     return this.perform(flags, (context) => planSchedule(context, options), showSchedule(new Date()));

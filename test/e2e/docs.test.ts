@@ -325,6 +325,7 @@ it('scheduling', async () => {
     elsewhere: {
       'destino-db schedule --as cron             # print the block': 'test/e2e/cron.test.ts',
       'destino-db schedule --as systemd --install': 'test/commands/schedule.test.ts',
+      'destino-db schedule --run': 'test/commands/schedule-run.test.ts',
     },
   });
 });

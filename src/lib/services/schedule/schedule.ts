@@ -89,7 +89,7 @@ export function readPlan(config: Config, isNeeded = true): {jobs: Job[]; zone: s
 }
 
 /** @throws USAGE for an unknown name, or if no job is left */
-function chooseJobs(
+export function chooseJobs(
   settings: RunContext['settings'],
   jobs: readonly Job[],
   {databases, isAllDatabases = false}: Pick<ScheduleOptions, 'databases' | 'isAllDatabases'>,
@@ -191,7 +191,7 @@ function inZone(
 const waitSeconds = 6 * 3600;
 
 /** The arguments of a job, which waits for another run instead of failing. */
-function patientArgs({args}: Job): string[] {
+export function patientArgs({args}: Job): string[] {
   const [command = ''] = args;
   const hasWait = args.some((word) => word === '--wait' || word.startsWith('--wait='));
   return [...args, ...(canWait(command) && !hasWait ? [`--wait=${waitSeconds}`] : [])];
