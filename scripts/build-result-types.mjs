@@ -26,7 +26,16 @@ const blocks = files.map((name) => {
   const result = checker.getAwaitedType(call.getReturnType());
   const id = name.replace(/\.ts$/, '').replaceAll('/', ':');
   const title = id.replace(/(?:^|[:-])(\w)/g, (_, letter) => letter.toUpperCase());
-  return `/** destino-db ${id} --json */\nexport type ${title}Result = ${spell(result, '')} & {readonly schemaVersion: 1};\n`;
+  const [one, several] = [false, true].map((isOfEach) =>
+    partsOf(result, isOfEach)
+      .map((part) => spell(part, ''))
+      .join(' | '),
+  );
+  const ofEach =
+    several === ''
+      ? ''
+      : `\n/** destino-db ${id} --json, with --all-databases or --database */\nexport type ${title}OfEachResult = ${several} & {readonly schemaVersion: 1};\n`;
+  return `/** destino-db ${id} --json */\nexport type ${title}Result = ${one} & {readonly schemaVersion: 1};\n${ofEach}`;
 });
 const error = `/** Any command with --json that fails */
 export interface ErrorResult {
@@ -43,6 +52,12 @@ export interface ErrorResult {
 const head =
   '// What the commands print with --json. Sizes are bytes, durations ms, times ISO 8601 in UTC. Fields may be added, none goes.\n';
 writeFileSync(join(root, 'dist/results.d.ts'), [head, ...blocks, error].join('\n'));
+
+/** The parts of a result that are of several databases, or all others. */
+function partsOf(type, isOfEach) {
+  const parts = type.isUnion() ? type.types : [type];
+  return parts.filter((part) => (part.symbol?.name === 'SeveralResult') === isOfEach);
+}
 
 /** The type without names, as JSON.stringify leaves it. */
 function spell(type, indent) {
