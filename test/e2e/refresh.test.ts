@@ -100,6 +100,7 @@ it('creates a copy without any person of production, in which the joins and the 
   expect(await databaseExists(target)).toBe(false);
 
   const done = await refresh();
+  expect(done.stderr).toBe('');
   expect(done.status).toBe(0);
   expect(done.json()).toMatchObject({mode: 'execute', setAside: null, masked: {proof: {passed: true}}});
   const copy = existingDatabase(target);

@@ -12,8 +12,9 @@ export interface NamedSecrets {
   readonly config?: string;
 }
 
-/** A password in a URL, or a value with the name of a secret. "key" alone names columns in a profile of orders. */
-const secret = /:\/\/[^\s:/@]*:[^\s@]+@|(?:password|passwd|secret|token|(?<!")key)"?\s*[=:]\s*"?[^\s"]/i;
+/** A password in a URL, or a value with the name of a secret. "key" alone names columns in a profile of orders, and an object is the rule of a column. */
+const secret =
+  /:\/\/[^\s:/@]*:[^\s@]+@|(?:password|passwd|secret|token|(?<!")key)(?!"\s*:\s*[{[])"?\s*[=:]\s*"?[^\s"]/i;
 
 /**
  * A warning for each file with a secret that other users can read. Missing and unreadable files are skipped here; the code

@@ -18,6 +18,7 @@ it.each([
     false,
   ],
   ['a name of a variable', {notifications: {targets: [{type: 'ping', urlEnv: 'HEALTHCHECKS_URL'}]}}, false],
+  ['a mask of a token', {masks: {'public.orders.token': {mask: 'null'}}}, false],
   ['an API key', {api_key: 'abc'}, true],
   ['a token', {template: {token: 'abc'}}, true],
   ['a password in an address', {url: 'https://user:word@hooks.example/x'}, true],
