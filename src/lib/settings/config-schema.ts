@@ -271,6 +271,12 @@ export const configSchema = z.strictObject({
     .describe(
       'Masks by column ("schema.table.column") and tables without rows ("schema.table"), for copies into other environments.',
     ),
+  keepDefinitions: z
+    .record(z.string(), z.string().trim().min(1))
+    .exactOptional()
+    .describe(
+      'Definitions that look personal and stay in masked copies, with the reason, such as {"FUNCTION public.support()": "address of the shop"}.',
+    ),
 });
 
 export type Config = z.infer<typeof configSchema>;

@@ -1,7 +1,7 @@
 /** The result of a refresh, or its preview, as lines. */
 import {countOf, formatAge, formatBytes, formatCount, formatDuration, formatTime} from '../../base/format.js';
 import {shellCommand} from '../../base/shell-quote.js';
-import {describePersonal} from '../../services/refresh/masking.js';
+import {describeDefinition, describePersonal} from '../../services/refresh/masking.js';
 import type {RefreshResult} from '../../services/refresh/refresh.js';
 import {printable, type Style} from './style.js';
 import {table} from './table.js';
@@ -21,7 +21,7 @@ export function showRefresh(view: RefreshView): (result: RefreshResult, style: S
 }
 
 function previewLines(result: RefreshResult, style: Style, {now, repeat}: RefreshView): string[] {
-  const {personal} = result;
+  const {personal, personalDefinitions} = result;
   const facts = [
     ['backup', printable(result.backup)],
     ['file', printable(result.backupPath)],
@@ -38,14 +38,34 @@ function previewLines(result: RefreshResult, style: Style, {now, repeat}: Refres
     '',
     ...maskLines(result, style),
     ...(personal.length === 0
-      ? [`${style.bold('Next:')} ${printable(repeat(result.backup))}`]
+      ? []
       : [
           style.red(`${countOf(personal.length, 'column')} without a mask would stop the run:`),
           ...personal.map((one) => `  ${printable(describePersonal(one))}`),
           '',
-          `${style.bold('Next:')} give each one a rule under "masks" in the config file; "keep" with a reason is one too.`,
         ]),
+    ...(personalDefinitions.length === 0
+      ? []
+      : [
+          style.red(
+            `${countOf(personalDefinitions.length, 'definition')} that look personal would stop the run:`,
+          ),
+          ...personalDefinitions.map((one) => `  ${printable(describeDefinition(one))}`),
+          '',
+        ]),
+    `${style.bold('Next:')} ${nextStep(result, repeat)}`,
   ];
+}
+
+function nextStep(
+  {personal, personalDefinitions, backup}: RefreshResult,
+  repeat: RefreshView['repeat'],
+): string {
+  if (personal.length > 0)
+    return 'give each one a rule under "masks" in the config file; "keep" with a reason is one too.';
+  return personalDefinitions.length > 0
+    ? 'remove these values in production, or name the definitions under "keepDefinitions" in the config file.'
+    : printable(repeat(backup));
 }
 
 function maskLines({masks, kept, emptied, subset, notLooked, notes}: RefreshResult, style: Style): string[] {
@@ -77,6 +97,9 @@ function doneLines(result: RefreshResult, style: Style, {bin, variable}: Refresh
     ...((masked?.reduced.length ?? 0) === 0 ? [] : [subsetLine(masked?.reduced ?? [])]),
     `Masked: ${countOf(result.masks.length, 'column')} in ${countOf(rows, 'row')}${result.emptied.length === 0 ? '' : `; ${countOf(result.emptied.length, 'table')} without rows`}.`,
     `Proven: ${formatCount(checks.length)} checks found no value of the backup in a masked column and none of its e-mail addresses anywhere.`,
+    ...(masked?.notLooked ?? []).map(
+      ({of, reason}) => `  not looked at: ${printable(of)} (${printable(reason)})`,
+    ),
     ...(masked?.proof.notCompared ?? []).map(
       ({of, reason}) => `  not compared: ${printable(of)} (${printable(reason)})`,
     ),

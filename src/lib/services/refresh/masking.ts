@@ -11,6 +11,7 @@ import {
   type PersonalFindings,
 } from '../../masks/find-personal.js';
 import {type MaskRules, maskRules} from '../../masks/mask-rules.js';
+import {findPersonalInDefinitions, type PersonalDefinition} from '../../masks/personal-definitions.js';
 import {planMasks} from '../../masks/plan-masks.js';
 import {type MaskProof, proveMasks, recordUnmasked} from '../../masks/prove-masks.js';
 import {withSession} from '../../postgres/client.js';
@@ -18,6 +19,8 @@ import type {Connection} from '../../postgres/connect/connection.js';
 import type {RunContext} from '../../run/run-context.js';
 import {columnNameParts} from '../../settings/column-name.js';
 import type {Settings} from '../../settings/settings.js';
+import {type DumpDefinition, propertiesType} from '../../dump/dump-definitions.js';
+import {backupProperties} from '../restore/database-defaults.js';
 import type {RestorePlan} from '../restore/plan.js';
 import {readTableRows} from '../restore/read-rows.js';
 import {readDumpDefinitions} from '../restore/source.js';
@@ -27,7 +30,7 @@ export interface MaskingPlan {
   readonly rules: MaskRules;
   /** "schema.table.column" with the name of its mask. */
   readonly masks: readonly {readonly column: string; readonly mask: string}[];
-  /** Columns that stay as they are. */
+  /** Columns, and definitions that look personal, that stay as they are. */
   readonly kept: readonly {readonly column: string; readonly reason: string}[];
   /** Conditions, "none" and "all" by table, which choose the rows of the copy. */
   readonly subset: Readonly<Record<string, string>>;
@@ -35,10 +38,14 @@ export interface MaskingPlan {
   readonly emptied: readonly string[];
   /** Columns that look personal and have no rule: they stop a run. */
   readonly personal: readonly PersonalColumn[];
+  /** Definitions that look personal and are not kept by a rule: they stop a run. */
+  readonly personalDefinitions: readonly PersonalDefinition[];
   readonly notLooked: PersonalFindings['notLooked'];
 }
 
 export interface Masked {
+  /** Columns and objects of the restored database that were not looked at for personal data. */
+  readonly notLooked: PersonalFindings['notLooked'];
   /** Tables of a subset with the number of rows that stayed; empty without one. */
   readonly reduced: readonly ReducedTable[];
   readonly tables: readonly MaskedRows[];
@@ -56,7 +63,7 @@ const shortestKeyBytes = 16;
  */
 export async function planMasking(
   context: RunContext,
-  {source, load}: RestorePlan,
+  {source, load, present}: RestorePlan,
   isPreview: boolean,
 ): Promise<MaskingPlan> {
   const {settings, signal, progress} = context;
@@ -106,7 +113,22 @@ export async function planMasking(
     );
     return found;
   });
-  if (!isPreview) refuseUnruled(personal, 'Nothing was changed.');
+  const {keepDefinitions = {}} = settings.config;
+  // The properties of a replaced database stay its own.
+  const properties = present ? [] : [(await backupProperties(source, load.pgRestore, signal)).properties];
+  const inDefinitions = findPersonalInDefinitions([
+    ...definitions.filter((definition) => !isOfDatabase(definition)),
+    ...properties.map((each) => ({
+      type: 'DATABASE',
+      schema: '-',
+      name: '',
+      statements: [JSON.stringify(each)],
+    })),
+  ]);
+  const isKept = ({definition}: PersonalDefinition): boolean => Object.hasOwn(keepDefinitions, definition);
+  const personalDefinitions = inDefinitions.filter((one) => !isKept(one));
+  if (!isPreview)
+    refuseUnruled({columns: personal, definitions: personalDefinitions}, 'Nothing was changed.');
   const columns = rules.columns.filter(({table}) => isThere(table));
   const nameOf = ({table, column}: (typeof columns)[number]): string => `${qualifiedName(table)}.${column}`;
   return {
@@ -115,11 +137,17 @@ export async function planMasking(
     masks: columns.flatMap((rule) =>
       rule.mask.mask === 'keep' ? [] : [{column: nameOf(rule), mask: rule.mask.mask}],
     ),
-    kept: columns.flatMap((rule) =>
-      rule.mask.mask === 'keep' ? [{column: nameOf(rule), reason: rule.mask.reason}] : [],
-    ),
+    kept: [
+      ...columns.flatMap((rule) =>
+        rule.mask.mask === 'keep' ? [{column: nameOf(rule), reason: rule.mask.reason}] : [],
+      ),
+      ...inDefinitions
+        .filter(isKept)
+        .map(({definition}) => ({column: definition, reason: keepDefinitions[definition] ?? ''})),
+    ],
     emptied: rules.emptied.flatMap(({table}) => (isThere(table) ? [qualifiedName(table)] : [])),
     personal,
+    personalDefinitions,
     notLooked,
   };
 }
@@ -151,9 +179,10 @@ export async function maskDatabase(
               );
               return left;
             });
-      await progress.step('Look for personal data in all rows', async () => {
-        const {columns} = await findPersonalInDatabase(session, rules);
-        refuseUnruled(columns, '');
+      const notLooked = await progress.step('Look for personal data in all rows', async () => {
+        const found = await findPersonalInDatabase(session, rules);
+        refuseUnruled({columns: found.columns, definitions: []}, '');
+        return found.notLooked;
       });
       const {plan, before, tables} = await progress.step('Mask', async (step) => {
         const planned = await planMasks(session, rules);
@@ -174,7 +203,7 @@ export async function maskDatabase(
       context.record({masked: {columns: masks.length, rows, checks: proof.checks.length, failed}});
       requireProof(proof);
       await context.checkpoint('staging.proven');
-      return {reduced, tables, proof};
+      return {notLooked, reduced, tables, proof};
     },
     {signal},
   );
@@ -192,17 +221,37 @@ function maskKey({environment}: Settings): Buffer {
   return key;
 }
 
+/** Properties of the database itself, which `backupProperties` reads from all formats. */
+const isOfDatabase = ({type, name}: DumpDefinition): boolean =>
+  type === propertiesType ||
+  type.startsWith('DATABASE') ||
+  (type === 'COMMENT' && name.startsWith('DATABASE '));
+
+interface Unruled {
+  readonly columns: readonly PersonalColumn[];
+  readonly definitions: readonly PersonalDefinition[];
+}
+
 /** @throws PERSONAL_DATA */
-function refuseUnruled(columns: readonly PersonalColumn[], state: string): void {
-  if (columns.length === 0) return;
-  throw new AppError(
-    'PERSONAL_DATA',
-    `${countOf(columns.length, 'column')} ${columns.length === 1 ? 'looks' : 'look'} personal and ${columns.length === 1 ? 'has' : 'have'} no mask: ${columns.map(nameOfColumn).join(', ')}. ${state}`.trim(),
-    {
-      hint: 'Give each one a rule under "masks" in the config file; "keep" with a reason is one too.',
-      details: columns.map(describePersonal),
-    },
-  );
+function refuseUnruled({columns, definitions}: Unruled, state: string): void {
+  if (columns.length + definitions.length === 0) return;
+  const [isOne, isOneDefinition] = [columns.length === 1, definitions.length === 1];
+  const sentences = [
+    ...(columns.length === 0 ? [] : [`${countOf(columns.length, 'column')} ${isOne ? 'looks' : 'look'} personal and ${isOne ? 'has' : 'have'} no mask: ${columns.map(nameOfColumn).join(', ')}.`]), // prettier-ignore
+    ...(definitions.length === 0 ? [] : [`${countOf(definitions.length, 'definition')} ${isOneDefinition ? 'looks' : 'look'} personal: ${definitions.map(({definition}) => definition).join(', ')}.`]), // prettier-ignore
+  ];
+  throw new AppError('PERSONAL_DATA', [...sentences, state].join(' ').trim(), {
+    hint: [
+      ...(columns.length === 0 ? [] : ['Give each column a rule under "masks" in the config file; "keep" with a reason is one too.']), // prettier-ignore
+      ...(definitions.length === 0 ? [] : ['No mask changes a definition: remove the value in production, or name the definition with a reason under "keepDefinitions" in the config file.']), // prettier-ignore
+    ].join(' '),
+    details: [...columns.map(describePersonal), ...definitions.map(describeDefinition)],
+  });
+}
+
+/** "FUNCTION public.support(): email" */
+export function describeDefinition({definition, kinds}: PersonalDefinition): string {
+  return `${definition}: ${kinds.join(', ')}`;
 }
 
 const nameOfColumn = ({table, column}: PersonalColumn): string => `${table}.${column}`;
