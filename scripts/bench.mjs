@@ -2,7 +2,7 @@
 // usage: npm run bench -- [--scale N] [--runs N] [--only NAME,NAME] [--pg MAJOR] [--keep FOLDER]
 // Names: dominating, narrow, skewed, blobs (or one part of each: dominating-custom, -directory, -sql, -verify, -restore),
 // orders (or orders-preview, orders-clean, orders-restore), start, growth; and growth-long, off-site (or
-// off-site-dump, -restore, -list) and rows (both start a Ceph gateway), which are never run unless named.
+// off-site-dump, -restore, -list), rows (both start a Ceph gateway) and refresh, which are never run unless named.
 // Scale 1 is 100 MB of rows, 10 000 orders, and a million rows of which some are put back. With --keep the server and its data stay in FOLDER for the next run, and
 // with --runs 0 they are made and nothing is measured.
 // Results: bench-results/<time>.md and .json. Ratios and CPU time carry over to other machines, wall times do not.
@@ -19,6 +19,7 @@ import {benchGrowth} from './bench/growth.mjs';
 import {measure, median, noisyCores, summarize} from './bench/measure.mjs';
 import {benchOffSite, offSiteParts} from './bench/off-site.mjs';
 import {benchOrders} from './bench/orders.mjs';
+import {benchRefresh} from './bench/refresh.mjs';
 import {benchRows} from './bench/rows.mjs';
 import {benchShape, shapeParts} from './bench/shapes.mjs';
 import {benchStart} from './bench/start.mjs';
@@ -89,6 +90,7 @@ try {
   const waysOff = partsOf('off-site', offSiteParts);
   if (waysOff.length > 0) await benchOffSite(bench, scale, waysOff);
   if (only.has('rows')) await benchRows(bench, Math.round(1_000_000 * scale));
+  if (only.has('refresh')) await benchRefresh(bench, scale);
   if (only.has('growth-long')) await benchGrowth(bench, scale, [1, 10, 50]);
 } finally {
   await cluster.stop();

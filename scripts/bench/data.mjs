@@ -103,6 +103,19 @@ const payload = (buyer = customer()) =>
     },
   });
 
+/** A message about things alone, not about people. */
+const stockPayload = () =>
+  JSON.stringify({
+    merchant_id: 'ML5KQZ2VYZ0WN',
+    event_id: uuid(),
+    type: 'inventory.count.updated',
+    data: {counts: Array.from({length: 1 + below(below(5) === 0 ? 40 : 4)}, lineItem)},
+  });
+
+/** Fewer than the rows of customers at the smallest scale that is of use. */
+const shopCustomers = 10_000;
+const phone = () => `+1 415 ${100 + below(900)} ${1000 + below(9000)}`;
+
 /** Three items of an order follow each other. */
 let order = '';
 const orderOf = (n) => (order = n % 3 === 1 ? uuid() : order);
@@ -127,6 +140,32 @@ const tables = {
     index: 'CREATE INDEX ON order_items (order_id)',
     row: (n) => [uuid(), orderOf(n), 1 + below(9), (below(5000) / 100).toFixed(2), time()],
   },
+  shop_customers: {
+    ddl: 'CREATE TABLE shop_customers (id bigint PRIMARY KEY, email text UNIQUE, name text, phone text, created_at timestamptz)',
+    row: (n) => [n, `${words[below(words.length)]}${n}@shop.example`, sentence(2), phone(), time()],
+  },
+  shop_orders: {
+    ddl: 'CREATE TABLE shop_orders (id uuid PRIMARY KEY, customer_id bigint REFERENCES shop_customers, email text, delivery_address text, notes text, total numeric(10,2), created_at timestamptz)',
+    index: 'CREATE INDEX ON shop_orders (customer_id)',
+    row: () => {
+      const n = 1 + below(shopCustomers);
+      const total = (below(1e5) / 100).toFixed(2);
+      return [
+        uuid(),
+        n,
+        `${words[n % words.length]}${n}@shop.example`,
+        `${below(9999)} ${sentence(3)}`,
+        sentence(1 + below(20)),
+        total,
+        time(),
+      ];
+    },
+  },
+  shop_logs: {
+    ddl: 'CREATE TABLE shop_logs (id uuid PRIMARY KEY, payload jsonb NOT NULL, signature text, created_at timestamptz)',
+    index: 'CREATE INDEX ON shop_logs (created_at)',
+    row: () => [uuid(), stockPayload(), hex(40), time()],
+  },
   events: {
     ddl: 'CREATE TABLE events (id bigint PRIMARY KEY, kind int, at timestamptz, amount int, word text)',
     index: 'CREATE INDEX ON events (at)',
@@ -140,6 +179,7 @@ export const shapes = {
   narrow: {events: 60},
   skewed: {webhook_logs: 57, orders: 2, order_items: 1},
   blobs: {orders: 20},
+  shop: {shop_customers: 8, shop_orders: 32, shop_logs: 40, order_items: 20},
 };
 
 /** Fills the database of `connection`, which is empty. */
@@ -151,7 +191,7 @@ export async function fill(connection, shape, scale) {
       const input = await beginCopy(session, `COPY ${name} FROM STDIN`);
       await writeRows(input, tables[name].row, megabytes * scale * megabyte);
       await input.end();
-      await session.query(tables[name].index);
+      if (tables[name].index !== undefined) await session.query(tables[name].index);
     }
     if (shape === 'blobs') {
       const count = Math.ceil(40 * scale);

@@ -98,7 +98,7 @@ async function benchRestore({onServer, alternate, note, stock, ours}, shape, dat
 }
 
 /** The samples of one step of the program, by its line on stderr; its CPU time is not known apart. */
-function stepOf(samples, title) {
+export function stepOf(samples, title) {
   return samples.map((sample) => {
     const [, took = ''] = new RegExp(`${title}: .* in ([^:]*?)$`, 'm').exec(sample.stderr) ?? [];
     const [, minutes = '0', amount = 'NaN', unit] = /^(?:(\d+) min ?)?(?:([\d.]+) (ms|s))?$/.exec(took) ?? [];
