@@ -21,10 +21,13 @@ interface Masked {
 }
 
 /** @param between statements that run before the check, as superuser */
-async function mask(config: MasksConfig, {key = randomBytes(32), between = ''} = {}): Promise<Masked> {
+async function mask(
+  config: MasksConfig,
+  {key = randomBytes(32), between = '', isSearched = false} = {},
+): Promise<Masked> {
   return withSession(database.connection, async (session) => {
     const plan = await planMasks(session, maskRules(config));
-    const before = await recordUnmasked(session, plan, silentStep);
+    const before = await recordUnmasked(session, plan, silentStep, isSearched);
     const rows = await applyMasks(session, plan, {key, step: silentStep});
     if (between !== '') await database.run(between);
     return {rows, proof: await proveMasks(session, plan, before, silentStep)};
@@ -320,6 +323,16 @@ describe('every mask', () => {
       ['values of public.person.initials: 1'],
     ],
     [
+      'short elements of an array that stayed',
+      `SET session_replication_role = replica; UPDATE person SET tags = ARRAY['tag of 8', NULL, ''] WHERE id = 8`,
+      ['values of public.person.tags: 1'],
+    ],
+    [
+      'a long text that stayed',
+      `SET session_replication_role = replica; UPDATE person SET note = 'Call 9 at  before noon, please' WHERE id = 8; UPDATE person SET note = 'Call 9 at person9@shop.example before noon' WHERE id = 7`,
+      ['values of public.person.note: 1', 'addresses of public.person.note: 1'],
+    ],
+    [
       'an element of an array',
       `SET session_replication_role = replica; UPDATE person SET tags = ARRAY['x', 'tag of 55 '] || ARRAY['note of person 3', 'tag of 551234567'] WHERE id = 8; UPDATE person SET tags = ARRAY['Call 7 at person7@shop.example before noon'] WHERE id = 9`,
       ['addresses of public.person.tags: 1'],
@@ -349,6 +362,25 @@ describe('every mask', () => {
     const {proof} = await mask(everyRule, {between});
     expect(failures(proof)).toEqual(expected);
     expect(proof.passed).toBe(expected.length === 0);
+  });
+
+  it('finds a short text that stayed in a column with blanks at its end', async () => {
+    await database.run(
+      `CREATE TABLE padded (id int PRIMARY KEY, code char(20)); INSERT INTO padded VALUES (1, 'AB')`,
+    );
+    const between = `UPDATE padded SET code = 'AB'`;
+    const {proof} = await mask({'public.padded.code': {mask: 'text'}}, {between, isSearched: true});
+    expect(failures(proof)).toEqual(['values of public.padded.code: 1']);
+  });
+
+  it('finds addresses of removed rows and computed columns after a search that skips the others', async () => {
+    await database.run(`CREATE TABLE gone (mail text); INSERT INTO gone VALUES ('gone@away.example');
+      CREATE TABLE computed (id int PRIMARY KEY, word text, mail text GENERATED ALWAYS AS (word || '@away.example') STORED);
+      INSERT INTO computed (id, word) VALUES (1, 'made');
+      CREATE TABLE stays (note text); INSERT INTO stays VALUES ('a'), ('b')`);
+    const between = `UPDATE stays SET note = CASE note WHEN 'a' THEN 'gone' ELSE 'made' END || '@away.example'; UPDATE computed SET word = 'x'`;
+    const {proof} = await mask({'public.gone': {rows: 'none'}}, {between, isSearched: true});
+    expect(failures(proof)).toEqual(['addresses of public.stays.note: 2']);
   });
 
   it.each<[string, MasksConfig, string]>([

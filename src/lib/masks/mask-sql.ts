@@ -75,7 +75,7 @@ function maskText(mask: TextMask, value: string, limit: number): string {
       return `(CASE WHEN ${value} = lower(${value}) THEN ${word} ELSE ${spelt} END || '@${maskedDomain}')`;
     }
     case 'name':
-      return `left(initcap(${lettersOf(hmac('name', value), width, nameLetters)}), ${width})`;
+      return `left(initcap(${lettersOf(hmac('name', value), width, nameLetters)} COLLATE "C"), ${width})`;
     case 'phone':
       return `('+999' || ${digitsOf(hmac('phone', value), width - 4)})`;
     case 'address':
@@ -89,7 +89,7 @@ function maskText(mask: TextMask, value: string, limit: number): string {
 function sameLength(value: string): string {
   const stream = `encode(m.h, 'hex')`;
   const filled = (unit: string, width: number): string => `left(repeat(${unit}, m.n / ${width} + 1), m.n)`;
-  const words = `overlay(overlay(${filled(`replace(${stream}, '7', ' ')`, 64)} PLACING '0' FROM m.n) PLACING '0' FROM 1)`;
+  const words = `('0' || substr(repeat(replace(${stream}, '7', ' '), m.n / 64 + 1), 2, m.n - 2) || '0')`;
   const digits = filled(digitsOf('m.h', 15), 15);
   const short = `CASE WHEN m.v ~ '^[0-9 .,+()/-]*$' THEN ${digits} ELSE ${filled(stream, 64)} END`;
   // A short mask can be the value itself; each of its characters changes then.

@@ -10,7 +10,7 @@ import {columnName} from '../settings/column-name.js';
 import {sqlJsonPath} from './json-path.js';
 import {textOfColumn} from './mask-sql.js';
 import {fromTable, type MaskedColumn, type MaskPlan} from './plan-masks.js';
-import type {Link, Table} from './read-tables.js';
+import type {Column, Link, Table} from './read-tables.js';
 import {addressesIn, canContainText, joinedText} from './text-columns.js';
 
 /** Facts about the unmasked database; its values are hashes in temporary tables of the session. */
@@ -40,6 +40,9 @@ export interface MaskProof {
 
 const valuesTable = 'pg_temp.destino_mask_values';
 const addressesTable = 'pg_temp.destino_mask_addresses';
+
+/** Sorts and joins of hashes would otherwise go through files of the server. */
+const roomForHashes = `SET LOCAL work_mem = '64MB'`;
 
 /** Shorter masked texts can be the same as a short value of another row. */
 const longText = 12;
@@ -76,6 +79,7 @@ export async function recordUnmasked(
   await session.query(`CREATE TEMPORARY TABLE destino_mask_addresses (hash bigint)`);
   const compared = new Map(comparedTables(plan).map((each) => [each.table, each]));
   const kept = new Set(plan.kept.map(({column}) => column));
+  const emptied = new Set(plan.emptied.map(qualifiedName));
   const masked = new Set(
     plan.tables.flatMap(({schema, name, columns}) =>
       columns.map((column) => columnName(schema, name, column.name)),
@@ -84,6 +88,7 @@ export async function recordUnmasked(
   const tables = scanned(plan.all);
   await withTransaction(session, '', async () => {
     await session.query('SET LOCAL row_security = off');
+    await session.query(roomForHashes);
     for (const [index, table] of tables.entries()) {
       step.working(qualifiedName(table));
       if (table.kind === 'table') rows.set(qualifiedName(table), await countRows(session, table));
@@ -92,9 +97,11 @@ export async function recordUnmasked(
         await session.query(
           `INSERT INTO ${valuesTable} (of, hash) SELECT DISTINCT u.of, ${hashOf('u.v', seed)} AS hash ${valuesOf(table, comparisons)}`,
         );
+      const isEmptied = emptied.has(qualifiedName(table));
       const columns = table.columns.filter((column) => {
         const of = columnName(table.schema, table.name, column.name);
-        return canContainText(column) && !kept.has(of) && (!isSearched || masked.has(of));
+        const isRead = !isSearched || isEmptied || column.generated || masked.has(of);
+        return canContainText(column) && !kept.has(of) && isRead;
       });
       if (columns.length > 0 && table.kind === 'table')
         await session.query(
@@ -124,6 +131,7 @@ export async function proveMasks(
   const tables = scanned(plan.all);
   await withTransaction(session, '', async () => {
     await session.query('SET LOCAL row_security = off');
+    await session.query(roomForHashes);
     for (const [index, table] of tables.entries()) {
       const of = qualifiedName(table);
       step.working(of);
@@ -235,14 +243,22 @@ function wholeValues({name, mask, column}: MaskedColumn): string[] {
   if (mask.mask === 'date' || mask.mask === 'number') return [];
   const text = mask.mask === 'text' ? (of: string) => `SELECT CASE WHEN char_length(concat(${of})) >= ${longText} THEN concat(${of}) END` : (of: string) => `SELECT concat(${of})`; // prettier-ignore
   if (column.isArray && mask.mask !== 'sql') return [`${text('e.v')} FROM unnest(${value}) e(v)`];
-  return [text(column.baseName === 'bpchar' ? `rtrim(concat(${value}))` : value)];
+  return [text(wholeText(column, value))];
+}
+
+/** Trailing blanks of char(n) are not part of the value. */
+function wholeText({baseName}: Column, value: string): string {
+  return baseName === 'bpchar' ? `rtrim(concat(${value}))` : `concat(${value})`;
 }
 
 /** The value together with the row's key: it may be the value of another row. */
-function valueOfRow(table: Table, {name, column}: MaskedColumn): string {
+function valueOfRow(table: Table, {name, mask, column}: MaskedColumn): string {
   const value = inRow(name);
+  // Longer texts are compared whole, with those of all rows; an array can contain short ones.
+  const isWhole = mask.mask === 'text' && !column.isArray;
+  const isShort = isWhole ? ` AND char_length(${wholeText(column, value)}) < ${longText}` : '';
   const isFinite = ['date', 'timestamp', 'timestamptz'].includes(column.baseName) && !column.isArray ? `isfinite(${value})` : `concat(${value}) NOT IN ('', 'NaN', 'Infinity', '-Infinity', '{}')`; // prettier-ignore
-  return `SELECT CASE WHEN ${isFinite} THEN concat_ws('|', ${[...table.key.map(inRow), value].join(', ')}) END`;
+  return `SELECT CASE WHEN ${isFinite}${isShort} THEN concat_ws('|', ${[...table.key.map(inRow), value].join(', ')}) END`;
 }
 
 async function compareValues(session: Session, own: Compared, seed: string): Promise<MaskCheck[]> {

@@ -13,24 +13,21 @@ export function canContainText({baseName, isKnown, isEnum, length}: Column): boo
   return !isEnum && !(isKnown && withoutText.test(baseName)) && !(length !== null && length < shortestAddress && baseName !== 'numeric'); // prettier-ignore
 }
 
-/** Types whose text has escapes such as \n, which would become a part of an address. */
-const isJson = ({baseName}: Column): boolean => baseName === 'json' || baseName === 'jsonb';
-
 /**
  * SQL: the text of the columns, one after the other, as the output functions of their types print it.
  * @param alias the table's, quoted
  */
 export function joinedText(columns: readonly Column[], alias: string): string {
-  const parts = columns.map((column) => {
-    const name = `${alias}.${quoteIdentifier(column.name)}`;
-    if (!isJson(column)) return name;
-    return String.raw`replace(replace(replace(concat(${name}), '\n', ' '), '\t', ' '), '\r', ' ')`;
-  });
+  const parts = columns.map(({name}) => `${alias}.${quoteIdentifier(name)}`);
   return `concat_ws(E'\\n', ${parts.join(', ')})`;
 }
 
 const addressCharacter = String.raw`[^\s@<>"(),;:'\\\[\]{}|=/?&#!*${'`'}]`;
 const addressPattern = quoteLiteral(`${addressCharacter}+@${addressCharacter}+`).trim();
+
+/** Escapes of JSON such as \n, which would become a part of an address. They are replaced only in rows with an address, because that costs more than a search. */
+const withoutEscapes = (text: string): string =>
+  String.raw`replace(replace(replace(${text}, '\n', ' '), '\t', ' '), '\r', ' ')`;
 
 /**
  * SQL: the addresses in the text of each row of `from`, as the column "address" of "found".
@@ -38,7 +35,7 @@ const addressPattern = quoteLiteral(`${addressCharacter}+@${addressCharacter}+`)
  */
 export function addressesIn(from: string): string {
   return `(SELECT btrim(lower(m.match[1]), '.') AS address
-      FROM (SELECT replace(t.text, ${quoteLiteral(`@${maskedDomain}`)}, ' ') AS text FROM (${from} OFFSET 0) t
+      FROM (SELECT replace(${withoutEscapes('t.text')}, ${quoteLiteral(`@${maskedDomain}`)}, ' ') AS text FROM (${from} OFFSET 0) t
              WHERE strpos(t.text, '@') > 0 OFFSET 0) t
      CROSS JOIN LATERAL regexp_matches(t.text, ${addressPattern}, 'g') m(match)
      WHERE strpos(t.text, '@') > 0) found`;

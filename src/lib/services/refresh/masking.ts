@@ -186,7 +186,7 @@ export async function maskDatabase(
       });
       const {plan, before, tables} = await progress.step('Mask', async (step) => {
         const planned = await planMasks(session, rules);
-        const record = await recordUnmasked(session, planned, step);
+        const record = await recordUnmasked(session, planned, step, true);
         const masked = await applyMasks(session, planned, {key: maskKey(settings), step});
         const rows = masked.reduce((sum, one) => sum + one.rows, 0);
         step.note(`${countOf(masked.length, 'table')}, ${countOf(rows, 'row')}`);
