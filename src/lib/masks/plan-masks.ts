@@ -80,6 +80,22 @@ export async function planMasks(session: Session, rules: MaskRules): Promise<Mas
   };
 }
 
+/**
+ * An UPDATE or TRUNCATE of a partitioned table reaches its foreign partitions, whose rows are on another server.
+ * @throws MASK_REFUSED
+ */
+export async function refuseForeignPartitions(session: Session): Promise<void> {
+  const part = (await readTables(session)).find(
+    ({kind, top, ...table}) => kind === 'foreign' && qualifiedName(top) !== qualifiedName(table),
+  );
+  if (!part) return;
+  throw new AppError(
+    'MASK_REFUSED',
+    `${qualifiedName(part)} is a partition of ${qualifiedName(part.top)} with its rows on another server, where masks would change them. Nothing was masked.`,
+    {hint: 'Detach this partition before the backup.'},
+  );
+}
+
 function maskedTable(table: Table, own: readonly Chosen[]): MaskedTable {
   const columns = own.map(({column, rule: {mask}}) => ({name: column.name, mask, column}));
   const sets = own.map((each) => `${quoteIdentifier(each.column.name)} = ${expressionOf(each)}`);

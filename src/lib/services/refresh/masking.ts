@@ -12,7 +12,7 @@ import {
 } from '../../masks/find-personal.js';
 import {type MaskRules, maskRules} from '../../masks/mask-rules.js';
 import {findPersonalInDefinitions, type PersonalDefinition} from '../../masks/personal-definitions.js';
-import {planMasks} from '../../masks/plan-masks.js';
+import {planMasks, refuseForeignPartitions} from '../../masks/plan-masks.js';
 import {type MaskProof, proveMasks, recordUnmasked} from '../../masks/prove-masks.js';
 import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
@@ -166,6 +166,7 @@ export async function maskDatabase(
   return withSession(
     hidden,
     async (session) => {
+      await refuseForeignPartitions(session);
       const reduced =
         Object.keys(subset).length === 0
           ? []
