@@ -103,7 +103,7 @@ export default class Backup extends BaseCommand {
     'with-roles': Flags.boolean({
       helpGroup: groups.whatToBackUp,
       summary:
-        "Write all roles of the cluster, without passwords, into a file for psql (default: the database's own roles, in the metadata).",
+        "Also store all roles of the server, with passwords only if encrypted and readable (default: the database's own roles, in the metadata).",
     }),
     verify: Flags.boolean({
       helpGroup: groups.safety,

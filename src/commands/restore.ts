@@ -120,6 +120,11 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       summary:
         "Create the backup's own roles where another server lacks them, without passwords; --no-roles leaves out their rights (default: on).",
     }),
+    'with-roles': Flags.boolean({
+      helpGroup: groups.safety,
+      summary:
+        'Create all missing roles that backup --with-roles stored, with passwords if the encrypted backup has them; present roles stay as they are.',
+    }),
     'skip-errors': Flags.boolean({
       helpGroup: groups.safety,
       summary: 'Skip statements that fail; list them and the tables that differ because of them.',
@@ -158,6 +163,7 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       skipErrors: flags['skip-errors'],
       allowOwnerChange: flags['allow-owner-change'],
       roles: flags.roles,
+      withRoles: flags['with-roles'],
       dryRun: flags['dry-run'],
       details: flags.details,
       waitMs: waitMsOf(flags),

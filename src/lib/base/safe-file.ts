@@ -53,7 +53,7 @@ export async function writeFileSafely(path: string, text: string, mode = 0o600):
 }
 
 /** Writes and syncs a file that must not exist. @throws DISK_FULL, FOLDER_NOT_WRITABLE, WRITE_FAILED; may leave a part of the file */
-export async function writeNewFile(path: string, text: string, mode = 0o600): Promise<void> {
+export async function writeNewFile(path: string, text: string | Uint8Array, mode = 0o600): Promise<void> {
   const file = await createPrivateFile(path);
   try {
     await file.writeFile(text);

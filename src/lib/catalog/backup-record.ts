@@ -91,6 +91,14 @@ const notPossibleSchema = z.object({
 /** A check that could not be made, which says nothing about the backup. */
 export type NotPossible = z.infer<typeof notPossibleSchema>;
 
+const rolesSchema = z.object({
+  path: fileName,
+  sha256,
+  size: bytes,
+  /** Whether it has the stored passwords, as only encrypted backups can; absent otherwise. */
+  hasPasswords: z.boolean().exactOptional(),
+});
+
 /** Encryption of the files: the recipients and the plain content. `sha256`, `size` and paths of the record describe the stored files. */
 const encryptionSchema = z.object({
   format: z.literal('age'),
@@ -100,7 +108,7 @@ const encryptionSchema = z.object({
     backupPath: fileName,
     size: bytes,
     sha256: z.union([sha256, z.record(fileName, sha256)]),
-    roles: z.object({path: fileName, sha256, size: bytes}).nullable(),
+    roles: rolesSchema.nullable(),
   }),
 });
 
@@ -182,8 +190,8 @@ export const backupRecordSchema = z.object({
     /** When `refresh` masked the database, and the backup that it was made from; absent for other databases. */
     masked: z.object({at: z.iso.datetime(), backup: z.string()}).exactOptional(),
   }),
-  /** The roles of the cluster without passwords, as a separate plain dump; null unless requested. */
-  roles: z.object({path: fileName, sha256, size: bytes}).nullable(),
+  /** The roles of the cluster, as a separate plain dump; null unless requested. */
+  roles: rolesSchema.nullable(),
   verification: verificationSchema.nullable(),
   /** Later checks, oldest first. */
   proofs: z.array(verificationSchema),

@@ -92,6 +92,12 @@ const backupConfig = z.strictObject({
     .describe(
       'Whether a backup of an unchanged database shares the file of the backup before it (default false).',
     ),
+  withRoles: z
+    .boolean()
+    .exactOptional()
+    .describe(
+      'Whether backups in folders also have the roles of the server, as with --with-roles (default false); then skipUnchanged has no effect.',
+    ),
   lockWaitSeconds: z
     .int()
     .min(1)

@@ -10,6 +10,7 @@ import type {RunContext} from '../run/run-context.js';
 import type {OpeningKeys} from '../encryption/age-keys.js';
 import {localPlace} from './local-place.js';
 import type {Place} from './place.js';
+import {readRoles} from './read-roles.js';
 import {transferBackup} from './transfer-backup.js';
 import {openJournal} from '../run/journal.js';
 import type {KeyFiles} from '../encryption/settings.js';
@@ -24,9 +25,17 @@ export function isEncrypted(backup: Backup): backup is RecordedBackup {
   return backup.record?.encryption !== undefined;
 }
 
+/** The backup without its file of roles, whose passwords are not written unencrypted. */
+function withoutRoles(backup: RecordedBackup): RecordedBackup {
+  const {encryption, ...record} = backup.record;
+  if (!encryption) return backup;
+  const plain = {...encryption.plain, roles: null};
+  return {...backup, record: {...record, roles: null, encryption: {...encryption, plain}}};
+}
+
 /**
  * A backup with unencrypted files on this machine: the backup itself, or a copy that is fetched, decrypted and completely checked
- * before `work` receives it, and removed afterwards.
+ * before `work` receives it, and removed afterwards. Of an encrypted backup, the file of roles is only checked, and not part of it.
  * @throws KEY_NEEDED, DECRYPT_FAILED, CHECKSUM_MISMATCH and the codes of the store before `work` begins
  */
 export async function withPlain<T>(
@@ -39,10 +48,11 @@ export async function withPlain<T>(
   const isHere = place.isOnThisMachine;
   if (!isRecorded(backup) || (isHere && !isEncrypted(backup))) return work(backup);
   return withFetchedFolder(context, async (folder) => {
+    if (isEncrypted(backup)) await readRoles(context, placeOf(place, backup), backup, keys);
     await context.progress.step(`${isHere ? 'Decrypt' : 'Fetch'} ${backup.id}`, (step) =>
       transferBackup(context, {
         from: placeOf(place, backup),
-        backup,
+        backup: withoutRoles(backup),
         to: localPlace(folder),
         keys,
         isOpening: true,

@@ -49,7 +49,7 @@ export function storedRecord(
           ),
     roles:
       roles && rolesFile
-        ? {path: roles.path + ageSuffix, sha256: rolesFile.sha256, size: rolesFile.sizeBytes}
+        ? {...roles, path: roles.path + ageSuffix, sha256: rolesFile.sha256, size: rolesFile.sizeBytes}
         : null,
     encryption: {
       format: 'age',

@@ -1,4 +1,4 @@
-/** Creates missing roles with their attributes from another server, without passwords. */
+/** Creates missing roles with their attributes from another server. */
 import {AppError, messageOf} from '../../base/errors.js';
 import type {Session} from '../client.js';
 import {roleSettingStatement, settingName} from './database-properties.js';
@@ -6,8 +6,15 @@ import type {Membership, RoleDetails} from '../inspect/inspect-inventory.js';
 import {inspectRoleNames} from '../inspect/inspect-target.js';
 import {quoteIdentifier, quoteLiteral} from '../quote.js';
 
+/** A role with what only the file of roles has. */
+export interface RoleToMake extends RoleDetails {
+  readonly isSuperuser?: boolean;
+  /** The stored form. */
+  readonly password?: string | null;
+}
+
 export interface RolesToMake {
-  readonly roles: readonly RoleDetails[];
+  readonly roles: readonly RoleToMake[];
   /** Memberships of these roles and in them. */
   readonly memberships: readonly Membership[];
   /** Roles that own objects which the session's role must give them. */
@@ -34,10 +41,18 @@ export async function makeRoles(session: Session, wanted: RolesToMake): Promise<
   };
   try {
     for (const role of wanted.roles) {
-      const without = await create(session, role);
-      made.push(role.name);
-      if (without !== undefined) notes.push(without);
+      const refused = await create(session, role, () => made.push(role.name));
+      if (refused.length > 0)
+        notes.push(
+          `the role "${role.name}" is created without ${refused.map(({attribute}) => attribute).join(', ')}: ${refused[0]?.why ?? ''}`,
+        );
     }
+    for (const {name, password} of wanted.roles)
+      if (password != null)
+        await attempt(
+          `ALTER ROLE ${quoteIdentifier(name)} PASSWORD ${quoteLiteral(password)}`,
+          `the password of the role "${name}"`,
+        );
     for (const one of wanted.memberships)
       await attempt(membershipStatement(one, wanted), `the membership of "${one.member}" in "${one.role}"`);
     for (const {name, settings} of wanted.roles)
@@ -80,26 +95,44 @@ export async function dropRoles(session: Session, names: readonly string[]): Pro
 const isRefusal = (error: unknown): error is AppError =>
   error instanceof AppError && !['CONNECTION_LOST', 'INTERRUPTED', 'DISK_FULL'].includes(error.code);
 
-/** Attributes that only a superuser can give, or since PostgreSQL 16 a role that has them. */
-const reserved = ['REPLICATION', 'BYPASSRLS', 'CREATEDB', 'CREATEROLE'];
+/** Attributes that only a superuser can give, or since PostgreSQL 16, except SUPERUSER, a role that has them. */
+const reserved = ['SUPERUSER', 'REPLICATION', 'BYPASSRLS', 'CREATEDB', 'CREATEROLE'];
 
-/** @returns a note about the attributes that could not be given */
-async function create(session: Session, role: RoleDetails): Promise<string | undefined> {
+/**
+ * Creates the role with as many of its attributes as the session's role can give.
+ * @returns the others, with the reason
+ */
+async function create(
+  session: Session,
+  role: RoleToMake,
+  onMade: () => void,
+): Promise<{readonly attribute: string; readonly why: string}[]> {
   const all = attributesOf(role);
+  const allowed = all.filter((one) => !reserved.includes(one));
   try {
     await session.query(statementOf(role, all));
-    return undefined;
+    onMade();
+    return [];
   } catch (error) {
-    const fewer = all.filter((one) => !reserved.includes(one));
-    if (!isRefusal(error) || error.code !== 'PERMISSION_DENIED' || fewer.length === all.length) throw error;
-    await session.query(statementOf(role, fewer));
-    const missing = all.filter((one) => reserved.includes(one));
-    return `the role "${role.name}" is created without ${missing.join(', ')}: ${error.message}`;
+    if (!isRefusal(error) || error.code !== 'PERMISSION_DENIED' || allowed.length === all.length) throw error;
   }
+  await session.query(statementOf(role, allowed));
+  onMade();
+  const refused: {attribute: string; why: string}[] = [];
+  for (const attribute of all.filter((one) => reserved.includes(one))) {
+    try {
+      await session.query(`ALTER ROLE ${quoteIdentifier(role.name)} ${attribute}`);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      refused.push({attribute, why: error.message});
+    }
+  }
+  return refused;
 }
 
-function attributesOf(role: RoleDetails): string[] {
+function attributesOf(role: RoleToMake): string[] {
   return [
+    ...(role.isSuperuser === true ? ['SUPERUSER'] : []),
     role.canLogin ? 'LOGIN' : 'NOLOGIN',
     role.inherits ? 'INHERIT' : 'NOINHERIT',
     ...(role.createsRoles ? ['CREATEROLE'] : []),
@@ -132,8 +165,9 @@ function membershipStatement(
   return `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}${suffix}`;
 }
 
-/** "reporting (LOGIN NOINHERIT; in staff)" */
-export function describeRole(role: RoleDetails, memberships: readonly Membership[]): string {
+/** "reporting (LOGIN NOINHERIT PASSWORD; in staff)" */
+export function describeRole(role: RoleToMake, memberships: readonly Membership[]): string {
   const groups = memberships.filter(({member}) => member === role.name).map((one) => one.role);
-  return `${role.name} (${attributesOf(role).join(' ')}${groups.length > 0 ? `; in ${groups.join(', ')}` : ''})`;
+  const attributes = [...attributesOf(role), ...(role.password == null ? [] : ['PASSWORD'])];
+  return `${role.name} (${attributes.join(' ')}${groups.length > 0 ? `; in ${groups.join(', ')}` : ''})`;
 }

@@ -1,44 +1,62 @@
-/** Writes the cluster's roles, which pg_dump does not dump, to a file next to the dump. */
-import {createWriteStream} from 'node:fs';
+/** Writes the roles of the server, which pg_dump does not dump, to a file next to the dump. */
+import {createHash} from 'node:crypto';
 import {basename} from 'node:path';
-import {pipeline} from 'node:stream/promises';
 import {conninfoValue} from '../../postgres/quote.js';
 import type {BackupRecord} from '../../catalog/backup-record.js';
-import {digestFile} from '../../base/checksum.js';
 import type {DumpPlace} from '../../catalog/dump-place.js';
-import {createPrivateFile} from '../../base/safe-file.js';
-import {type Connection, libpqEnvironment} from '../../postgres/connect/connection.js';
+import {globalsLines} from '../../dump/roles-file.js';
+import {writeNewFile} from '../../base/safe-file.js';
+import {withSession} from '../../postgres/client.js';
+import {libpqEnvironment} from '../../postgres/connect/connection.js';
+import {inspectGlobals} from '../../postgres/inspect/inspect-globals.js';
 import {findTool} from '../../postgres/tools/find-tools.js';
 import {runTool} from '../../postgres/tools/run-tool.js';
 import type {RunContext} from '../../run/run-context.js';
+import type {BackupPlan} from './plan.js';
+
+export interface DumpedRoles {
+  readonly record: NonNullable<BackupRecord['roles']>;
+  /** The content, if it has passwords: it is only written encrypted. */
+  readonly secret?: Buffer;
+}
 
 /**
- * Writes the partial file of the roles with pg_dumpall --roles-only --no-role-passwords, which needs no superuser (manual, pg_dumpall).
- * Roles are not part of the snapshot: the file may be slightly newer than the dump.
+ * Dumps the roles with pg_dumpall --roles-only, and appends tablespaces, settings by ALTER SYSTEM and the line that a restore reads.
+ * Without passwords this needs no superuser (manual, pg_dumpall). Roles are not part of the snapshot: the file may be slightly newer
+ * than the dump.
  */
-export async function writeRoles(
+export async function dumpRoles(
   context: RunContext,
-  connection: Connection,
-  serverMajor: number,
+  {connection, identity, hasPasswords}: BackupPlan,
   place: DumpPlace,
-): Promise<NonNullable<BackupRecord['roles']>> {
-  const tool = await findTool('pg_dumpall', context.settings, serverMajor);
-  const file = await createPrivateFile(place.rolesPartialPath);
-  const environment = libpqEnvironment(connection);
+): Promise<DumpedRoles> {
+  const {signal} = context;
+  const tool = await findTool('pg_dumpall', context.settings, identity.major);
+  const chunks: Buffer[] = [];
   await runTool({
     tool: 'pg_dumpall',
     path: tool.path,
     args: [
       '--roles-only',
-      '--no-role-passwords',
+      ...(hasPasswords ? [] : ['--no-role-passwords']),
       '--no-password',
       `--database=dbname=${conninfoValue(connection.database)}`,
     ],
-    environment,
+    environment: libpqEnvironment(connection),
     failureCode: 'PG_DUMP_FAILED',
-    signal: context.signal,
-    readStdout: async (stdout) => pipeline(stdout, createWriteStream('', {fd: file, flush: true})),
+    signal,
+    readStdout: async (stdout) => {
+      for await (const chunk of stdout) chunks.push(chunk as Buffer);
+    },
   });
-  const digest = await digestFile(place.rolesPartialPath);
-  return {path: basename(place.rolesPath), sha256: digest.sha256, size: digest.sizeBytes};
+  const globals = await withSession(connection, (session) => inspectGlobals(session, hasPasswords), {signal});
+  const content = Buffer.concat([...chunks, Buffer.from(globalsLines(globals))]);
+  const record = {
+    path: basename(place.rolesPath),
+    sha256: createHash('sha256').update(content).digest('hex'),
+    size: content.length,
+  };
+  if (hasPasswords) return {record: {...record, hasPasswords}, secret: content};
+  await writeNewFile(place.rolesPartialPath, content);
+  return {record};
 }

@@ -24,11 +24,16 @@ import {requireOpening} from '../../storage/try-keys.js';
  */
 export async function encryptDump(
   context: RunContext,
-  dump: {readonly place: DumpPlace; readonly record: BackupRecord},
+  dump: {
+    readonly place: DumpPlace;
+    readonly record: BackupRecord;
+    /** The content of the file of roles, if it was not written. */
+    readonly secretRoles: Buffer | undefined;
+  },
   encryption: Encryption & {readonly to: EncryptTo},
   step: Step,
 ): Promise<{place: DumpPlace; record: BackupRecord}> {
-  const {place, record} = dump;
+  const {place, record, secretRoles} = dump;
   const folder = localPlace(dirname(place.finalPath));
   const staging = folder.stagingFolder(place.id);
   const written = new Map<string, {sha256: string; sizeBytes: number}>();
@@ -39,7 +44,10 @@ export async function encryptDump(
       const {plain, stored} = await writeChecked(context, {
         to: folder,
         key: staging + name,
-        source: createReadStream(partialPathOf(place, name), {highWaterMark: 1 << 20}),
+        source:
+          secretRoles && name === record.roles?.path
+            ? chunksOf(secretRoles)
+            : createReadStream(partialPathOf(place, name), {highWaterMark: 1 << 20}),
         encryptTo: encryption.to,
         expectedBytes: record.size,
         onBytes: (bytes) => step.advance(before + bytes, record.size, 'bytes'),
@@ -55,6 +63,11 @@ export async function encryptDump(
   } finally {
     await rm(join(folder.url, staging), {recursive: true, force: true});
   }
+}
+
+// oxlint-disable-next-line typescript/require-await -- the form that the stream takes
+async function* chunksOf(content: Buffer): AsyncGenerator<Buffer> {
+  yield content;
 }
 
 /** @param name as `filesOf` gives it: "x.dump", "x.dir/toc.dat", "x.roles.sql" */

@@ -48,7 +48,7 @@ import {findEqualBackup, shareFiles} from './equal-backup.js';
 import {encryptDump} from './encrypt-dump.js';
 import {describeDump, rowsRead, trackDump} from './dump-progress.js';
 import {writeDump, type WrittenDump} from './run-dump.js';
-import {writeRoles} from './dump-roles.js';
+import {dumpRoles, type DumpedRoles} from './dump-roles.js';
 import {databaseInNames, supabaseProject} from '../../postgres/connect/supabase-project.js';
 
 /**
@@ -122,10 +122,7 @@ async function makeBackup(
     await context.checkpoint('backup.digested');
     const verified = await verify(context, plan, place, passed);
     await context.checkpoint('backup.verified');
-    const roles =
-      request.withRoles === true
-        ? await writeRoles(context, plan.connection, plan.identity.major, place)
-        : null;
+    const roles = plan.options.hasRoles ? await dumpRoles(context, plan, place) : null;
     const parts = {
       context,
       plan,
@@ -136,7 +133,7 @@ async function makeBackup(
       verified,
       properties,
       inventory,
-      roles,
+      roles: roles?.record ?? null,
       request,
     };
     const earlier = async () => (await readCatalogue(plan.folder)).backups;
@@ -146,7 +143,12 @@ async function makeBackup(
       volatile: volatileTables(selection),
     });
     record = toRecord({...parts, shrink});
-    ({place, record} = await shareOrEncrypt(context, plan, {place, record}, earlier));
+    ({place, record} = await shareOrEncrypt(
+      context,
+      plan,
+      {place, record, secretRoles: roles?.secret},
+      earlier,
+    ));
     record = {...record, duration: elapsedMs(context.clock, startedMs)};
     await context.checkpoint('backup.sealed');
     named = await journal.begin({
@@ -180,11 +182,18 @@ async function makeBackup(
   return toResult(context.settings, record, place, plan.warnings, pruned);
 }
 
+interface DumpToSeal {
+  readonly place: DumpPlace;
+  readonly record: BackupRecord;
+  /** The file of roles with passwords, which is not on the disk. */
+  readonly secretRoles: DumpedRoles['secret'];
+}
+
 /** Stores an unchanged database once, and encrypts a new dump if backups in the backups folder are encrypted. */
 async function shareOrEncrypt(
   context: RunContext,
   plan: BackupPlan,
-  dump: {readonly place: DumpPlace; readonly record: BackupRecord},
+  dump: DumpToSeal,
   earlier: () => Promise<readonly Backup[]>,
 ): Promise<{place: DumpPlace; record: BackupRecord}> {
   if (!plan.options.skipsUnchanged) return encryptIfAsked(context, plan, dump);
@@ -202,7 +211,7 @@ async function shareOrEncrypt(
 async function encryptIfAsked(
   context: RunContext,
   {encryption: {to, ...encryption}}: BackupPlan,
-  dump: {readonly place: DumpPlace; readonly record: BackupRecord},
+  dump: DumpToSeal,
 ): Promise<{place: DumpPlace; record: BackupRecord}> {
   if (!to || !encryption.isLocal) return dump;
   return context.progress.step('Encrypt', (step) => encryptDump(context, dump, {to, ...encryption}, step));

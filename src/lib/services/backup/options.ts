@@ -45,6 +45,8 @@ export interface BackupOptions extends DumpOptions {
   readonly recompressLevel: number | undefined;
   readonly isVerified: boolean;
   readonly hasFingerprints: boolean;
+  /** Whether the roles of the server are dumped too. */
+  readonly hasRoles: boolean;
   /** Whether a dump that equals the backup before it is stored once. */
   readonly skipsUnchanged: boolean;
   readonly lockWaitMs: number;
@@ -99,12 +101,13 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     throw usage('--no-verify contradicts --fingerprint.');
   const skipsUnchanged = request.skipUnchanged ?? defaults.skipUnchanged ?? false;
   const hasFingerprints = (request.verify ?? true) && (request.fingerprint ?? true);
+  const hasRoles = request.withRoles ?? (defaults.withRoles === true && request.isStreamed !== true);
   if (request.skipUnchanged === true) {
     const contradiction = !hasFingerprints
       ? request.verify === false
         ? '--no-verify'
         : '--no-fingerprint'
-      : request.withRoles === true
+      : hasRoles
         ? '--with-roles'
         : request.isStreamed === true
           ? '--no-local'
@@ -120,7 +123,8 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     isVerified: request.verify ?? true,
     hasFingerprints,
     // The file of roles is not compared.
-    skipsUnchanged: skipsUnchanged && hasFingerprints && request.withRoles !== true,
+    skipsUnchanged: skipsUnchanged && hasFingerprints && !hasRoles,
+    hasRoles,
     schemaOnly: request.schemaOnly ?? false,
     dataOnly: request.dataOnly ?? false,
     includeTables: request.includeTables ?? [],

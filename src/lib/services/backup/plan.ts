@@ -14,6 +14,7 @@ import {type DumpSelection, selectForDump, unloggedOnStandby} from '../../postgr
 import {findDumpTool, firstMajorWithMethods, supportsMethod} from '../../postgres/tools/compress-methods.js';
 import {findTool, type Tool} from '../../postgres/tools/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../../postgres/inspect/inspect-database.js';
+import {mayReadPasswords} from '../../postgres/inspect/inspect-globals.js';
 import type {Ownership, Party} from '../../postgres/inspect/platform-objects.js';
 import {quoteIdentifier} from '../../postgres/quote.js';
 import {compressArgument, type DumpRunOptions} from '../../postgres/tools/pg-dump.js';
@@ -33,6 +34,8 @@ export interface BackupPlan {
   readonly estimateBytes: number;
   readonly isEstimateMeasured: boolean;
   readonly encryption: Encryption;
+  /** Whether the file of roles has passwords. */
+  readonly hasPasswords: boolean;
   readonly warnings: string[];
 }
 
@@ -91,6 +94,10 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
           `Compressed with ${compressArgument(options)}: only pg_restore ${firstMajorWithMethods} or newer, built with this method, can read it (every pg_restore reads --compress-method gzip).`,
         );
       if (identity.isStandby) warnings.push(...(await describeStandby(session, selection.leftOut)));
+      const mayHavePasswords = options.hasRoles && encryption.to !== undefined && encryption.isLocal;
+      const hasPasswords = mayHavePasswords && (await mayReadPasswords(session));
+      if (mayHavePasswords && !hasPasswords)
+        warnings.push('The file of roles has no passwords: this role may not read pg_authid.');
       const previous = await lastOfKind(folder, identity, options);
       const estimate = estimateDumpSize(
         identity.sizeBytes,
@@ -114,6 +121,7 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         estimateBytes: estimate.bytes,
         isEstimateMeasured: estimate.basis === 'measured',
         encryption,
+        hasPasswords,
         warnings,
       };
     },

@@ -71,6 +71,11 @@ export async function copyBackups(context: RunContext, request: CopyRequest): Pr
   // `backup` warns before it makes the dump.
   const places = await Promise.all(request.to.map((name) => openPlace(settings, name)));
   if (request.encryption === undefined) warnOfPasswords(context, chosen.filter(isPlain), places);
+  const opened = isOpening ? chosen.filter(({record}) => record.roles?.hasPasswords === true) : [];
+  if (opened.length > 0)
+    context.warn(
+      `--decrypt writes the stored passwords of roles unencrypted: ${opened.map(({id}) => id).join(', ')}.`,
+    );
   const copies: CopiedBackup[] = [];
   const failures: AppError[] = [];
   for (const to of places) {

@@ -32,7 +32,7 @@ import {
 } from './load-and-compare.js';
 import {loadInto} from './load/load-dump-step.js';
 import {planBackup} from '../backup/plan.js';
-import {describeRoles, withMadeRoles} from './plan-roles.js';
+import {describeGlobals, describeRoles, withMadeRoles} from './plan-roles.js';
 import {warnOfRecentRestore} from './recent-restore.js';
 import {describeDependents} from './dependents.js';
 import {readTargetStatements} from './drop-statements.js';
@@ -265,13 +265,14 @@ function describeContents(plan: RestorePlan): string[] {
 
 /** @param missing as in `describeLeftOut` */
 function describeParts(plan: RestorePlan, missing: RestorePlan['missing']): string[] {
-  const {load, dependents} = plan;
+  const {load, dependents, roles, request} = plan;
   const {leftOut, onlyTables, options} = load;
   const isPart = onlyTables.length > 0 || options.dataOnly || options.schemaOnly;
   return [
     ...(leftOut.counts.size > 0 && !isPart ? [`restored: ${countOf(leftOut.restored, 'object')}`] : []),
     ...describeLeftOut({...load, ...plan}, missing),
     ...describeDependents(dependents),
+    ...(request.globals ? describeGlobals(request.globals, roles) : []),
   ];
 }
 

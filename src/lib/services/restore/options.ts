@@ -1,6 +1,7 @@
 /** The request to restore, and the check for flags that contradict each other. */
 import type {BackupContent} from '../../run/check-outcome.js';
 import {AppError} from '../../base/errors.js';
+import type {Globals} from '../../postgres/inspect/inspect-globals.js';
 import type {ToastCompression} from '../../postgres/tools/pg-restore.js';
 
 /** The flags of `restore`, undefined or empty if not given. */
@@ -21,6 +22,10 @@ export interface RestoreRequest {
   readonly allowOwnerChange?: readonly string[];
   /** False if missing roles are not created; their owners and grants are left out then. */
   readonly roles?: boolean;
+  /** Whether all roles of the backup's server that are missing are created, with their passwords if the backup has them. */
+  readonly withRoles?: boolean;
+  /** The file of roles, read by `restoreFrom`; undefined without `withRoles`. */
+  readonly globals?: Globals;
   /** Compression of large values in the restored tables. */
   readonly toastCompression?: ToastCompression;
   readonly dryRun?: boolean;
@@ -49,6 +54,7 @@ const contradictions: readonly [keyof RestoreRequest, keyof RestoreRequest, stri
   ['dropExisting', 'schemaOnly', 'it would replace the database by an empty one'],
   ['dropExisting', 'includeTables', 'it would replace the database by a part of one'],
   ['dropExisting', 'skipErrors', 'only a restore without errors may replace a database'],
+  ['withRoles', 'dataOnly', 'rows alone need no roles'],
   ['createDb', 'dataOnly', 'a new database has no tables for the rows'],
 ];
 
@@ -61,6 +67,7 @@ const flagNames: Partial<Record<keyof RestoreRequest, string>> = {
   skipErrors: '--skip-errors',
   parallelJobs: '--parallel-jobs',
   includeTables: '--include-table',
+  withRoles: '--with-roles',
   backupFile: '--backup-file',
   isLatest: '--latest',
   at: '--at',
@@ -108,6 +115,8 @@ export function checkRestoreRequest(request: RestoreRequest): void {
   }
   if (sources.length > 1)
     throw new AppError('USAGE', `${sources.map(nameOf).join(' contradicts ')}: name one backup.`);
+  if (request.withRoles === true && request.roles === false)
+    throw new AppError('USAGE', '--with-roles contradicts --no-roles.');
   for (const [one, other, why] of contradictions) {
     if (isGiven(one) && isGiven(other)) {
       throw new AppError('USAGE', `${nameOf(one)} contradicts ${nameOf(other)}: ${why}.`);

@@ -12,8 +12,15 @@ import {
   type RoleDetails,
   roleDetailsSchema,
 } from '../../postgres/inspect/inspect-inventory.js';
-import type {RoleRights} from '../../postgres/inspect/inspect-target.js';
-import {describeRole, dropRoles, makeRoles, type RolesToMake} from '../../postgres/databases/make-roles.js';
+import type {Globals} from '../../postgres/inspect/inspect-globals.js';
+import {inspectRoleNames, type RoleRights} from '../../postgres/inspect/inspect-target.js';
+import {
+  describeRole,
+  dropRoles,
+  makeRoles,
+  type RolesToMake,
+  type RoleToMake,
+} from '../../postgres/databases/make-roles.js';
 import {quoteIdentifier} from '../../postgres/quote.js';
 import type {RunContext} from '../../run/run-context.js';
 import {supabaseProject} from '../../postgres/connect/supabase-project.js';
@@ -39,8 +46,8 @@ const bare = (name: string): RoleDetails => ({
 });
 
 /**
- * Selects the missing roles whose attributes the backup contains. On the dumped server itself none are created, because they were
- * dropped there on purpose.
+ * Selects the missing roles whose attributes the backup contains: those that the dump needs, and with `globals` all. On the dumped
+ * server itself none are created without `globals`, because they were dropped there on purpose.
  * @param connection any database of the server
  */
 export async function planRoles(
@@ -51,19 +58,30 @@ export async function planRoles(
     missing,
     connection,
     rights,
-  }: {readonly missing: readonly string[]; readonly connection: Connection; readonly rights: RoleRights},
+    globals,
+  }: {
+    readonly missing: readonly string[];
+    readonly connection: Connection;
+    readonly rights: RoleRights;
+    readonly globals: Globals | undefined;
+  },
 ): Promise<RolesToMake | undefined> {
+  if (!record) return undefined;
+  const ofPlatform = new Set(record.inventory.platform?.roles);
+  const stored = (globals?.roles ?? []).map(({name}) => name).filter((name) => !ofPlatform.has(name));
+  const lacking = (await inspectRoleNames(session, stored)).missing;
+  if (lacking.length > 0 && !rights.canCreateRoles) throw mayNotCreate(rights, lacking);
   if (
-    !record ||
-    missing.length === 0 ||
+    missing.length + lacking.length === 0 ||
     !rights.canCreateRoles ||
-    (await isSameServer(session, record, connection))
+    (!globals && (await isSameServer(session, record, connection)))
   )
     return undefined;
   const {roleDetails, roleGrants} = recordedRoles.parse(record.inventory);
-  const ofPlatform = new Set(record.inventory.platform?.roles);
-  const known = new Map(roleDetails.map((role) => [role.name, role]));
-  const roles = [...new Set(missing)].flatMap((name) => {
+  const known = new Map<string, RoleToMake>(
+    [...roleDetails, ...(globals?.roles ?? [])].map((role) => [role.name, role]),
+  );
+  const roles = [...new Set([...missing, ...lacking])].flatMap((name) => {
     if (ofPlatform.has(name)) return [bare(name)];
     const role = known.get(name);
     return role ? [role] : [];
@@ -73,11 +91,21 @@ export async function planRoles(
   const isOwn = (name: string): boolean => names.has(name) && !ofPlatform.has(name);
   return {
     roles,
-    memberships: roleGrants.filter(({role, member}) => isOwn(role) || isOwn(member)),
+    memberships: (globals?.memberships ?? roleGrants).filter(
+      ({role, member}) => isOwn(role) || isOwn(member),
+    ),
     owners: rights.isSuperuser ? [] : needs.owners.filter((owner) => names.has(owner)),
     me: rights.name,
     serverMajor: rights.serverMajor,
   };
+}
+
+function mayNotCreate({name}: RoleRights, lacking: readonly string[]): AppError {
+  return new AppError(
+    'PERMISSION_DENIED',
+    `"${name}" may not create roles, and the server lacks ${countOf(lacking.length, 'role')} of the backup. Nothing was changed.`,
+    {hint: 'Restore as a role with CREATEROLE, or leave out --with-roles.', details: [...lacking]},
+  );
 }
 
 async function isSameServer(
@@ -94,7 +122,21 @@ async function isSameServer(
 
 /** A line for the preview, the confirmation and the result. */
 export function describeRoles({roles, memberships}: RolesToMake): string {
-  return `${countOf(roles.length, 'role')} that the server lacks, without passwords: ${roles.map((role) => describeRole(role, memberships)).join(', ')}`;
+  const without = roles.some(({password}) => password != null) ? '' : ', without passwords';
+  return `${countOf(roles.length, 'role')} that the server lacks${without}: ${roles.map((role) => describeRole(role, memberships)).join(', ')}`;
+}
+
+/** Lines for the result of a restore with the file of roles: that nothing was missing, and what a restore does not set. */
+export function describeGlobals({systemSettings}: Globals, roles: RolesToMake | undefined): string[] {
+  const settings = (systemSettings ?? []).map(({name, value}) =>
+    value === null ? name : `${name} = ${value}`,
+  );
+  return [
+    ...(roles ? [] : ['every role of the backup exists here, and none was changed']),
+    ...(settings.length > 0
+      ? [`not restored: settings by ALTER SYSTEM on the backup's server: ${settings.join(', ')}`]
+      : []),
+  ];
 }
 
 /** Creates the roles, runs the restore, and drops the roles if it fails. @returns also notes about the roles */
@@ -110,7 +152,9 @@ export async function withMadeRoles<T>(
   );
   try {
     const result = await work();
-    const login = wanted.roles.filter(({canLogin}) => canLogin).map(({name}) => name);
+    const login = wanted.roles
+      .filter(({canLogin, password}) => canLogin && password == null)
+      .map(({name}) => name);
     const hint = login.length > 0 ? `; give them passwords: ${login.map(passwordStatement).join(' ')}` : '';
     return {result, notes: [`created first: ${describeRoles(wanted)}${hint}`, ...left]};
   } catch (error) {

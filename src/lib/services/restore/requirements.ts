@@ -9,6 +9,7 @@ import {unknownName} from '../../base/unknown-name.js';
 import {type Session, withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import type {Tool} from '../../postgres/tools/find-tools.js';
+import {findMissingTablespaces} from '../../postgres/inspect/inspect-globals.js';
 import {
   findMissingExtensions,
   findWeakRoles,
@@ -84,9 +85,17 @@ export async function checkNeeds(context: RunContext, check: NeedsCheck): Promis
       }
     : all;
   const needs = isWithout ? {...part, owners: [], superusers: [], grantees: [], grantors: []} : part;
-  const {roles, ...found} = await withSession(check.session, (session) => askServer(session, check, needs), {
-    signal: context.signal,
-  });
+  const {roles, tablespaces, ...found} = await withSession(
+    check.session,
+    (session) => askServer(session, check, needs),
+    {
+      signal: context.signal,
+    },
+  );
+  if (tablespaces.length > 0)
+    context.warn(
+      `The server lacks these tablespaces of the backup's server, which a restore does not create: ${tablespaces.join(', ')}.`,
+    );
   const fatal = [
     ...found.extensions.map((name) => `the extension "${name}" is not installed on the server`),
     ...found.policyRoles.missing.map(
@@ -147,6 +156,7 @@ async function askServer(session: Session, check: NeedsCheck, needs: NeededHere)
           missing,
           connection: check.session,
           rights: check.rights,
+          globals: check.request.globals,
         })
       : undefined;
   const made = new Set(roles?.roles.map(({name}) => name));
@@ -158,6 +168,7 @@ async function askServer(session: Session, check: NeedsCheck, needs: NeededHere)
   const {superusers} = needs;
   return {
     roles,
+    tablespaces: await findMissingTablespaces(session, check.request.globals?.tablespaces ?? []),
     weak: superusers.filter((name) => made.has(name)).concat(await findWeakRoles(session, superusers)),
     owners: await ask(owners),
     grantees: await ask(grantees),

@@ -1,13 +1,17 @@
 /** Restores a backup from any location, encrypted or not, and from a plain local copy if the strategy needs one. */
 import {basename, dirname, join, resolve} from 'node:path';
 import {defined} from '../../base/defined.js';
-import {isRecorded} from '../../catalog/catalogue.js';
+import {AppError} from '../../base/errors.js';
+import {type Backup, isRecorded} from '../../catalog/catalogue.js';
+import {readGlobals} from '../../dump/roles-file.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
 import {decryptStream} from '../../encryption/age-stream.js';
 import {chooseOwnIfKnown} from '../../storage/choose-backup.js';
 import {localPlace} from '../../storage/local-place.js';
 import {openSource} from '../../storage/open-place.js';
+import type {Place} from '../../storage/place.js';
+import {readRoles} from '../../storage/read-roles.js';
 import {ageSuffix} from '../../storage/stored-record.js';
 import {
   type BackupSource,
@@ -29,14 +33,15 @@ import {checkRestoreRequest, type RestoreRequest} from './options.js';
 export async function restoreFrom(
   context: RunContext,
   source: BackupSource,
-  request: RestoreRequest,
+  asked: RestoreRequest,
   beforeSwap?: BeforeSwap,
 ): Promise<RestoreResult> {
-  checkRestoreRequest(request);
+  checkRestoreRequest(asked);
   const {settings} = context;
   const keys = await keysOf(context, source);
   const place = await openSource(settings, source.from);
-  const backup = await chooseOwnIfKnown(context, place, request, source.from);
+  const backup = await chooseOwnIfKnown(context, place, asked, source.from);
+  const request = asked.withRoles === true ? await withGlobals(context, asked, {place, backup, keys}) : asked;
   if (!backup) {
     const path = resolve(settings.cwd, request.backupFile ?? '');
     const isAgeFile = path.endsWith(ageSuffix) && (await localPlace(dirname(path)).status(basename(path)));
@@ -59,6 +64,22 @@ export async function restoreFrom(
     ),
   );
   return {...result, backupPath: backup.path};
+}
+
+/** The request with the roles of the backup. @throws USAGE if it has none, METADATA_INVALID, and the errors of `readRoles` */
+async function withGlobals(
+  context: RunContext,
+  request: RestoreRequest,
+  {place, backup, keys}: {place: Place; backup: Backup | undefined; keys: OpeningKeys},
+): Promise<RestoreRequest> {
+  const text =
+    backup && isRecorded(backup) ? await readRoles(context, placeOf(place, backup), backup, keys) : undefined;
+  const id = backup?.id ?? request.backupFile ?? '';
+  if (text === undefined)
+    throw new AppError('USAGE', `${id} has no file of roles. Nothing was changed.`, {
+      hint: 'Leave out --with-roles: the roles that the database needs are created anyway. Backups have the file with: destino-db backup --with-roles',
+    });
+  return {...request, globals: readGlobals(text, id)};
 }
 
 /** Restores a dump that was encrypted with the age tool, after it was decrypted to its last chunk. */
