@@ -12,10 +12,15 @@ import {showSchedule} from '../lib/cli/show/show-schedule.js';
 import type {RunContext} from '../lib/run/run-context.js';
 import {checkScheduleHistory} from '../lib/services/schedule/check-history.js';
 import {runPlan, type RunPlanOptions} from '../lib/services/schedule/run-plan.js';
-import {planSchedule, type ScheduleOptions, schedulers} from '../lib/services/schedule/schedule.js';
+import {
+  defaultImage,
+  planSchedule,
+  type ScheduleOptions,
+  schedulers,
+} from '../lib/services/schedule/schedule.js';
 
 export default class Schedule extends BaseCommand {
-  static override summary = 'print or install a backup plan: cron, systemd, GitHub';
+  static override summary = 'print or install a backup plan: cron, systemd, GitHub, Kubernetes, compose';
   static override description = `The plan is in the config file, a sentence for each job:
   "schedule": {"plan": ["daily custom at 02:00 keep 30 days", "weekdays schema at 12:00", "cron 15 3 * * 6 restore test"]}
 Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a file of somebody else is in the way.`;
@@ -59,6 +64,11 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a fil
       summary: 'Run the jobs at their times in this process, as in a container (default: print the plan).',
       exclusive: ['install', 'remove', 'as', 'check', 'json'],
     }),
+    image: Flags.string({
+      helpGroup: groups.output,
+      summary: `Image in the manifests of --as kubernetes and --as compose (default: ${defaultImage}).`,
+      helpValue: 'NAME',
+    }),
     'unit-dir': Flags.string({
       helpGroup: groups.whereTo,
       summary: "Folder for systemd units (default: systemd's own).",
@@ -70,6 +80,8 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a fil
     const {flags} = await this.parse(Schedule);
     if (flags['unit-dir'] !== undefined && flags.as !== 'systemd')
       throw new AppError('USAGE', '--unit-dir needs --as systemd: no other scheduler has units.');
+    if (flags.image !== undefined && flags.as !== 'kubernetes' && flags.as !== 'compose')
+      throw new AppError('USAGE', '--image needs --as kubernetes or --as compose.');
     const checkCommandLine = commandLineCheck(this.config);
     if (flags.check) {
       const work = (context: RunContext) => checkScheduleHistory(context, checkCommandLine);
@@ -111,6 +123,7 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a fil
       checkCommandLine,
       program: {node: process.execPath, script},
       sharedFlags,
+      image: flags.image,
       ...chosen,
       unitFolder: flags['unit-dir'] === undefined ? undefined : resolve(flags['unit-dir']),
     });

@@ -4,7 +4,13 @@ import type {ScheduleResult} from '../../services/schedule/schedule.js';
 import {printable, type Style} from './style.js';
 import {table} from './table.js';
 
-const schedulerNames = {cron: 'the crontab', systemd: 'systemd', github: 'the GitHub workflow'} as const;
+const schedulerNames = {
+  cron: 'the crontab',
+  systemd: 'systemd',
+  github: 'the GitHub workflow',
+  kubernetes: 'Kubernetes',
+  compose: 'the compose file',
+} as const;
 
 export function showSchedule(now: Date): (result: ScheduleResult, style: Style) => string[] {
   return (result, style) => {

@@ -11,6 +11,7 @@ import type {RunContext} from '../../run/run-context.js';
 import type {Config} from '../../settings/config-schema.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import {isTimeZone} from '../../base/time-zone.js';
+import {composeFile, kubernetesManifests} from './container-manifests.js';
 import {cronBlock, withCronBlock} from './cron-block.js';
 import {readCrontab, writeCrontab} from './crontab.js';
 import {
@@ -34,7 +35,9 @@ import {shiftToZone} from './shift-zone.js';
 import {systemdUnits} from './systemd-units.js';
 import {machineZone} from './zoned-time.js';
 
-export const schedulers = ['cron', 'systemd', 'github'] as const;
+export const schedulers = ['cron', 'systemd', 'github', 'kubernetes', 'compose'] as const;
+/** The name that docs/containers.md gives the image; no registry is assumed to have it. */
+export const defaultImage = 'localhost/destino-db';
 export type Scheduler = (typeof schedulers)[number];
 
 /** The error in the words of a command line; undefined if there is none. */
@@ -54,6 +57,8 @@ export interface ScheduleOptions {
   readonly isAllDatabases?: boolean;
   /** Folder for units instead of systemd's own. */
   readonly unitFolder?: string;
+  /** Name of the image in manifests for containers. */
+  readonly image?: string;
 }
 
 export interface ScheduleResult {
@@ -63,7 +68,7 @@ export interface ScheduleResult {
   /** Where the plan is installed on this machine; null unless the plan is shown. */
   readonly installed: readonly Installed[] | null;
   readonly action: ScheduleOptions['action'];
-  /** Files that are or would be written; `path` is null for the crontab. */
+  /** Files that are or would be written; `path` is null for the crontab and for manifests, which are only printed. */
   readonly files: readonly {path: string | null; text: string}[];
   /** Whether anything had to be changed. */
   readonly isChanged: boolean;
@@ -142,7 +147,13 @@ export async function planSchedule(context: RunContext, options: ScheduleOptions
   const done =
     options.as === undefined || options.action === 'show'
       ? {files: [], isChanged: false, next: []}
-      : await {cron: asCron, systemd: asSystemd, github: asGithub}[options.as](context, jobs, zone, options);
+      : await {
+          cron: asCron,
+          systemd: asSystemd,
+          github: asGithub,
+          kubernetes: asManifests,
+          compose: asManifests,
+        }[options.as](context, jobs, zone, options);
   return {
     timeZone: zone,
     jobs: jobs.map((job) => ({
@@ -281,6 +292,31 @@ async function asGithub(
     ? [`git add ${workflowPath}`, 'git commit -m "Schedule database backups"', 'git push']
     : [];
   return {files: options.action === 'install' ? [{path, text}] : [], isChanged, next};
+}
+
+/** @throws USAGE for flags with paths of this machine, and for --install and --remove */
+function asManifests(
+  {settings: {config}}: RunContext,
+  jobs: Job[],
+  zone: string,
+  {action, as, image = defaultImage, sharedFlags}: ScheduleOptions,
+): Promise<Done> {
+  if (action !== 'print')
+    throw new AppError('USAGE', `--as ${as ?? ''} only prints manifests.`, {
+      hint: 'Write them into a file, and apply it with kubectl or docker compose.',
+    });
+  if (sharedFlags.length > 0)
+    throw new AppError('USAGE', `A container does not get this flag: ${sharedFlags.join(' ')}.`, {
+      hint: 'Write the setting into the config file, which the container mounts.',
+    });
+  const options = {image, zone, backupsDir: config.backupsDir ?? 'backups'};
+  const commands = jobs.map((job) => ({...job, times: [job.every], words: patientArgs(job)}));
+  const [uid = 0, gid = 0] = [process.getuid?.(), process.getgid?.()];
+  const text =
+    as === 'compose'
+      ? composeFile(options, uid === 0 ? undefined : {uid, gid})
+      : kubernetesManifests(commands, options);
+  return Promise.resolve({files: [{path: null, text}], isChanged: false, next: []});
 }
 
 /**
