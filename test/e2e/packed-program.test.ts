@@ -91,7 +91,7 @@ async function sizeOfTree(path: string): Promise<{size: number; files: number}> 
 describe('the package', () => {
   it('contains the program, its documents, and the types of its results, and nothing else', () => {
     const expected =
-      /^(?:bin\/run\.js|dist\/program\/[\w/-]+\.js(?:\.map)?|dist\/program\/(?:LICENSES\.txt|package\.json)|dist\/config\.schema\.json|dist\/help\/[a-z -]+\.txt|dist\/completion\/[a-z]+|dist\/results\.d\.ts|docs\/[a-z0-9-]+\.(?:md|svg)|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|CONTRIBUTING\.md|LICENSE)$/;
+      /^(?:bin\/run\.js|dist\/program\/[\w/-]+\.js(?:\.map)?|dist\/program\/(?:LICENSES\.txt|package\.json)|dist\/config\.schema\.json|dist\/help\/[a-z -]+\.txt|dist\/completion\/[a-z]+|dist\/results\.d\.ts|docs\/[a-z0-9-]+\.(?:md|svg)|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|CONTRIBUTING\.md|LICENSE|Containerfile)$/;
     expect(packed.filter((path) => !expected.test(path))).toEqual([]);
     for (const page of packed.filter((path) => /^(?:[A-Z]+|docs\/[a-z0-9-]+)\.md$/.test(path))) {
       const links = readFileSync(join(root, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g);
