@@ -103,7 +103,7 @@ export default class Backup extends BaseCommand {
     'with-roles': Flags.boolean({
       helpGroup: groups.whatToBackUp,
       summary:
-        "Also store all roles of the server, with passwords only if encrypted and readable (default: the database's own roles, in the metadata).",
+        "Store all roles of the server too, with passwords only if encrypted and readable (default: the database's own roles, in the metadata).",
     }),
     verify: Flags.boolean({
       helpGroup: groups.safety,

@@ -20,7 +20,7 @@ import {
 } from '../lib/services/schedule/schedule.js';
 
 export default class Schedule extends BaseCommand {
-  static override summary = 'print or install a backup plan: cron, systemd, GitHub, Kubernetes, compose';
+  static override summary = 'print, install or run a plan: cron, systemd, containers';
   static override description = `The plan is in the config file, a sentence for each job:
   "schedule": {"plan": ["daily custom at 02:00 keep 30 days", "weekdays schema at 12:00", "cron 15 3 * * 6 restore test"]}
 Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a file of somebody else is in the way.`;
