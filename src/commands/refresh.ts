@@ -27,9 +27,10 @@ export default class Refresh extends BaseCommand {
   static override isRecorded = true;
   static override summary = "replace another environment's database by a masked copy";
   static override description = `Restores the newest usable backup, or the one that is named, beside the target, applies the masks of the config file, and compares the
-result with the backup: no value of a masked column and no e-mail address may be left. Then the copy takes the target's name, and
-the old database is set aside for undo. Until then only the restoring role can connect to the copy.
-Columns that look personal and have no mask, and definitions that look personal, stop the run before anything is restored. Production and the backup's own source are refused.
+result with the backup: a masked column may contain none of its old values, and no column of text any e-mail address of them. Then the
+copy takes the target's name, and the old database is set aside for undo. Until then only the restoring role can connect to the copy.
+Columns that look personal and have no mask, and definitions that look personal, stop the run before anything is restored. Production
+and the backup's own source are refused.
 Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 damaged backup or masks not proven, 5 refused, 130 interrupted.`;
   static override examples = [
     {

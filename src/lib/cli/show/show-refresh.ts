@@ -96,7 +96,7 @@ function doneLines(result: RefreshResult, style: Style, {bin, variable}: Refresh
     ),
     ...((masked?.reduced.length ?? 0) === 0 ? [] : [subsetLine(masked?.reduced ?? [])]),
     `Masked: ${countOf(result.masks.length, 'column')} in ${countOf(rows, 'row')}${result.emptied.length === 0 ? '' : `; ${countOf(result.emptied.length, 'table')} without rows`}.`,
-    `Proven: ${formatCount(checks.length)} checks found no value of the backup in a masked column and none of its e-mail addresses anywhere.`,
+    `Proven: ${formatCount(checks.length)} checks found no old value in a masked column, and no e-mail address of these values in a column of text.`,
     ...(masked?.notLooked ?? []).map(
       ({of, reason}) => `  not looked at: ${printable(of)} (${printable(reason)})`,
     ),
