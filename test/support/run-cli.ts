@@ -1,7 +1,7 @@
 /** Runs the compiled program as a user's shell would. */
 import {type ChildProcess, spawn} from 'node:child_process';
 import {existsSync} from 'node:fs';
-import {mkdtemp} from 'node:fs/promises';
+import {chmod, mkdtemp} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -20,7 +20,7 @@ export interface CliResult {
 
 export interface CliOptions {
   cwd?: string;
-  /** The complete environment in addition to PATH and HOME. */
+  /** The complete environment in addition to PATH, HOME and TMPDIR. */
   env?: Readonly<Record<string, string>>;
   stdin?: string;
   /** A program, with arguments, that starts the program: prlimit, strace. */
@@ -50,6 +50,7 @@ export async function runProgram(
     env: {
       PATH: process.env['PATH'],
       HOME: process.env['HOME'] ?? '/',
+      TMPDIR: await ownTemporaryFolder(),
       ...coverageEnvironment(),
       ...options.env,
     },
@@ -72,6 +73,20 @@ export async function runProgram(
 function coverageEnvironment(): Record<string, string> {
   const folder = process.env['DESTINO_TEST_COVERAGE'];
   return folder === undefined ? {} : {NODE_V8_COVERAGE: folder};
+}
+
+let temporary: Promise<string> | undefined;
+
+/**
+ * The temporary folder of all programs that a test file starts. In a shared one every run of another file would remove the folders that a
+ * killed run left, and `recover` would find those of others.
+ */
+function ownTemporaryFolder(): Promise<string> {
+  temporary ??= tempFolder().then(async (folder) => {
+    await chmod(folder, 0o1777); // for programs under other accounts
+    return folder;
+  });
+  return temporary;
 }
 
 /** A separate folder of the test, inside the one that is removed at the end of the run. */
