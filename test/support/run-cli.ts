@@ -1,7 +1,7 @@
 /** Runs the compiled program as a user's shell would. */
 import {type ChildProcess, spawn} from 'node:child_process';
-import {existsSync} from 'node:fs';
-import {chmod, mkdtemp} from 'node:fs/promises';
+import {chmodSync, existsSync, mkdtempSync} from 'node:fs';
+import {mkdtemp} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -38,7 +38,7 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
   return runProgram(command, words, options);
 }
 
-/** Runs any program to its end, with the environment that the options name. */
+/** Runs any program to its end, with the environment that the options name. Calls `onStart` before it returns its promise. */
 export async function runProgram(
   command: string,
   args: readonly string[],
@@ -50,7 +50,7 @@ export async function runProgram(
     env: {
       PATH: process.env['PATH'],
       HOME: process.env['HOME'] ?? '/',
-      TMPDIR: await ownTemporaryFolder(),
+      TMPDIR: ownTemporaryFolder(),
       ...coverageEnvironment(),
       ...options.env,
     },
@@ -75,21 +75,25 @@ function coverageEnvironment(): Record<string, string> {
   return folder === undefined ? {} : {NODE_V8_COVERAGE: folder};
 }
 
-let temporary: Promise<string> | undefined;
+let temporary: string | undefined;
 
 /**
  * The temporary folder of all programs that a test file starts. In a shared one every run of another file would remove the folders that a
  * killed run left, and `recover` would find those of others.
  */
-function ownTemporaryFolder(): Promise<string> {
-  temporary ??= tempFolder().then(async (folder) => {
-    await chmod(folder, 0o1777); // for programs under other accounts
-    return folder;
-  });
+function ownTemporaryFolder(): string {
+  if (temporary === undefined) {
+    temporary = mkdtempSync(join(root(), 't-'));
+    chmodSync(temporary, 0o1777); // for programs under other accounts
+  }
   return temporary;
 }
 
 /** A separate folder of the test, inside the one that is removed at the end of the run. */
 export async function tempFolder(): Promise<string> {
-  return mkdtemp(join(process.env['DESTINO_TEST_FOLDER'] ?? tmpdir(), 't-'));
+  return mkdtemp(join(root(), 't-'));
+}
+
+function root(): string {
+  return process.env['DESTINO_TEST_FOLDER'] ?? tmpdir();
 }
