@@ -1,6 +1,7 @@
 // Build step: joins the modules, and the packages that they load, into few files in dist/program, which is what runs: opening
 // some 300 files was half of the time of every start. Each command stays a file of its own, and what only some commands load stays
 // in files of theirs. The AWS SDK is left out: only buckets need it, and it finds parts of its own by their names.
+import {createHash} from 'node:crypto';
 import {readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -11,7 +12,14 @@ const commands = readdirSync(join(root, 'src/commands'), {recursive: true})
   .filter((path) => path.endsWith('.ts'))
   .map((path) => `commands/${path.slice(0, -'.ts'.length)}`);
 // What bin/run.js and oclif load by their paths.
-const cli = ['oclif', 'help/help', 'help/command-not-found', 'show/show-error', 'help/write-page'];
+const cli = [
+  'code-cache',
+  'oclif',
+  'help/help',
+  'help/command-not-found',
+  'show/show-error',
+  'help/write-page',
+];
 
 /**
  * What a start needs not of oclif, in milliseconds of CPU: its check of Node.js, whose versions it allows are older than those that this
@@ -76,7 +84,11 @@ const {output} = await bundle.write({
   minify: true,
 });
 
-writeFileSync(join(root, 'dist/program/package.json'), '{"type": "commonjs"}\n');
+// The build's digest tells cached code of another build apart.
+const digest = createHash('sha256');
+for (const {fileName, code} of output) digest.update(`${fileName}\n${code ?? ''}\n`);
+const build = digest.digest('hex').slice(0, 16);
+writeFileSync(join(root, 'dist/program/package.json'), `${JSON.stringify({type: 'commonjs', build})}\n`);
 
 // The licences of the packages ask for their texts to go with every copy.
 const packages = new Map();

@@ -91,7 +91,7 @@ async function sizeOfTree(path: string): Promise<{size: number; files: number}> 
 describe('the package', () => {
   it('contains the program, its documents, and the types of its results, and nothing else', () => {
     const expected =
-      /^(?:bin\/run\.js|dist\/program\/[\w/-]+\.js(?:\.map)?|dist\/program\/(?:LICENSES\.txt|package\.json)|dist\/config\.schema\.json|dist\/help\/[a-z -]+\.txt|dist\/completion\/[a-z]+|dist\/results\.d\.ts|docs\/[a-z0-9-]+\.(?:md|svg)|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|CONTRIBUTING\.md|LICENSE|Containerfile)$/;
+      /^(?:bin\/(?:run\.js|package\.json)|dist\/program\/[\w/-]+\.js(?:\.map)?|dist\/program\/(?:LICENSES\.txt|package\.json)|dist\/config\.schema\.json|dist\/help\/[a-z -]+\.txt|dist\/completion\/[a-z]+|dist\/results\.d\.ts|docs\/[a-z0-9-]+\.(?:md|svg)|docs\/alerts\/[a-z-]+\.rules\.yml|oclif\.manifest\.json|package\.json|README\.md|CHANGELOG\.md|CONTRIBUTING\.md|LICENSE|Containerfile)$/;
     expect(packed.filter((path) => !expected.test(path))).toEqual([]);
     for (const page of packed.filter((path) => /^(?:[A-Z]+|docs\/[a-z0-9-]+)\.md$/.test(path))) {
       const links = readFileSync(join(root, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g);
@@ -100,6 +100,7 @@ describe('the package', () => {
     }
     for (const path of [
       'bin/run.js',
+      'bin/package.json',
       'oclif.manifest.json',
       'README.md',
       'LICENSE',
@@ -152,10 +153,9 @@ describe('the installed program', () => {
 
   it('prints the help that its build wrote, equal to the help that oclif creates from the commands', async () => {
     const modules = join(folder, 'installed/lib/node_modules/destino-db');
-    const program = join(modules, 'bin/run.js');
     const made = `
       const {execute} = await import('${join(modules, 'node_modules/@oclif/core/lib/index.js')}');
-      await execute({dir: '${pathToFileURL(program).href}', args: JSON.parse(process.argv[1])});`;
+      await execute({dir: '${pathToFileURL(join(modules, 'package.json')).href}', args: JSON.parse(process.argv[1])});`;
     for (const words of [
       ['--help'],
       ['-h'],

@@ -20,7 +20,7 @@ export interface CliResult {
 
 export interface CliOptions {
   cwd?: string;
-  /** The complete environment in addition to PATH, HOME and TMPDIR. */
+  /** The complete environment in addition to PATH, HOME, TMPDIR and XDG_CACHE_HOME. */
   env?: Readonly<Record<string, string>>;
   stdin?: string;
   /** A program, with arguments, that starts the program: prlimit, strace. */
@@ -51,6 +51,8 @@ export async function runProgram(
       PATH: process.env['PATH'],
       HOME: process.env['HOME'] ?? '/',
       TMPDIR: ownTemporaryFolder(),
+      // One for all tests: every program that starts uses what the others compiled.
+      XDG_CACHE_HOME: join(root(), 'cache'),
       ...coverageEnvironment(),
       ...options.env,
     },
@@ -72,7 +74,7 @@ export async function runProgram(
 /** Makes a started program record which of its code ran; scripts/coverage.mjs sets the folder for it. */
 function coverageEnvironment(): Record<string, string> {
   const folder = process.env['DESTINO_TEST_COVERAGE'];
-  return folder === undefined ? {} : {NODE_V8_COVERAGE: folder};
+  return folder === undefined ? {} : {NODE_V8_COVERAGE: folder, NODE_DISABLE_COMPILE_CACHE: '1'};
 }
 
 let temporary: string | undefined;

@@ -1,10 +1,10 @@
 /** Caches the texts of a bucket's metadata, so that a list requests only new objects. */
 import {createHash} from 'node:crypto';
 import {readFile} from 'node:fs/promises';
-import {dirname, isAbsolute, join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {z} from 'zod';
+import {cacheFolder} from '../../base/cache-folder.js';
 import {makePrivateFolder, writeFileSafely} from '../../base/safe-file.js';
-import {homeFolder} from '../../base/home-folder.js';
 import type {Environment} from '../../settings/environment.js';
 import type {KnownTexts, StoredObject} from '../place.js';
 
@@ -51,12 +51,9 @@ function nameOf({key, tag = '', sizeBytes, modifiedAt}: StoredObject): string {
 }
 
 function fileOf(environment: Environment, place: readonly string[]): string | undefined {
-  const wanted = environment.get('XDG_CACHE_HOME');
   const name = `${digestOf(JSON.stringify(place)).slice(0, 16)}.json`;
-  const home = homeFolder();
-  const own = home === undefined ? undefined : join(home, '.cache');
-  const folder = wanted !== undefined && isAbsolute(wanted) ? wanted : own;
-  return folder === undefined ? undefined : join(folder, 'destino-db', 'metadata', name);
+  const folder = cacheFolder(environment.get('XDG_CACHE_HOME'));
+  return folder === undefined ? undefined : join(folder, 'metadata', name);
 }
 
 async function readTexts(file: string): Promise<Map<string, string>> {
