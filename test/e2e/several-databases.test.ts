@@ -7,6 +7,7 @@ import {type Connection, withDatabase} from '../../src/lib/postgres/connect/conn
 import type {RunRecord} from '../../src/lib/run/run-record.js';
 import {withAppSession} from '../support/app-session.js';
 import {type LocalServer, startLocalServer} from '../support/local-server.js';
+import {cases} from '../support/long-form.js';
 import {type CliResult, runCli, tempFolder} from '../support/run-cli.js';
 import {urlOf} from '../support/temp-database.js';
 
@@ -233,34 +234,70 @@ it('schedules the plan for all databases, and for each that has one of its own',
   expect(await commands('--all-databases')).toEqual(['destino-db backup --format=custom --all-databases']);
 });
 
-it.each(['backup.dumped@1', 'backup.dumped@2', 'backup.published@2', 'backup.recorded@3'])(
-  'killed at %s, the backups of the others are intact, recover cleans up, and the next run goes on',
-  async (point) => {
-    const folder = join(home, point);
-    const databases = [{name: 'cluster', urlEnv: 'CLUSTER_URL', include: ['shop_1', 'blog_1', 'empty_1']}];
-    await writeConfig({databases, notifications: undefined}, folder);
-    const killed = await cli(['backup', '--all-databases'], {DESTINO_DB_FAULT: `${point}=SIGKILL`}, folder);
+interface Kill {
+  readonly point: string;
+  /** Counted among the databases that can be read. */
+  readonly number: number;
+  /** In the order of the run. */
+  readonly databases: readonly string[];
+  readonly unreadable: readonly string[];
+}
+
+const three = {databases: ['blog_1', 'empty_1', 'shop_1'], unreadable: []};
+/** After the tests before: one of the twelve was dropped, one was made, and the role loses the right to read one again. */
+const twelve = {
+  databases: [
+    ...['blog_1', 'blog_2', 'blog_3', 'blog_4', 'empty_1', 'empty_2', 'empty_3'],
+    ...['shop_1', 'shop_2', 'shop_3', 'shop_4', 'shop_5'],
+  ],
+  unreadable: ['blog_3'],
+};
+const others = ['published', 'recorded', 'reserved', 'synced', 'digested', 'verified', 'sealed', 'pruned'];
+const kills: readonly Kill[] = [
+  ...[1, 2].map((number) => ({...three, point: 'dumped', number})),
+  {...three, point: 'published', number: 2},
+  {...three, point: 'recorded', number: 3},
+  ...Array.from({length: 11}, (_one, index) => index + 1).flatMap((number) => [
+    {...twelve, point: 'dumped', number},
+    {...twelve, point: others[number % others.length] ?? '', number},
+  ]),
+];
+
+it.each(cases(kills, 4))(
+  'killed at $point of database $number of $databases.length, the backups of the others are intact, recover cleans up, and the next run goes on',
+  async ({point, number, databases, unreadable}) => {
+    const folder = join(home, `${point}-${number}-${databases.length}`);
+    const readable = databases.filter((name) => !unreadable.includes(name));
+    for (const name of unreadable) await onServer(`REVOKE CONNECT ON DATABASE ${name} FROM PUBLIC, keeper`);
+    for (const name of unreadable) await onServer(`ALTER DATABASE ${name} OWNER TO postgres`);
+    const config = {databases: [{name: 'cluster', urlEnv: 'CLUSTER_URL', include: databases}]};
+    await writeConfig({...config, notifications: undefined}, folder);
+    const fault = {DESTINO_DB_FAULT: `backup.${point}@${number}=SIGKILL`};
+    const killed = await cli(['backup', '--all-databases'], fault, folder);
     expect(killed.signal).toBe('SIGKILL');
-    const before = Number(point.at(-1)) - (point.startsWith('backup.recorded') ? 0 : 1);
+    const isRecorded = ['recorded', 'pruned'].includes(point);
+    const before = number - (isRecorded ? 0 : 1);
     expect(await metadataIn(folder)).toHaveLength(before);
     const env = {DIRECT_URL: url('postgres')};
     expect((await cli(['recover', '--yes'], env, folder)).status).toBe(0);
-    const finished = before + (point.startsWith('backup.published') ? 1 : 0);
+    const finished = before + (point === 'published' ? 1 : 0);
     expect(await metadataIn(folder)).toHaveLength(finished);
     expect(
       (await readdir(join(folder, 'backups/database'))).filter((name) => name.endsWith('.partial')),
     ).toEqual([]);
     if (finished > 0) expect((await cli(['verify', '--all'], env, folder)).status).toBe(0);
     const next = await cli(['backup', '--all-databases', '--json'], {}, folder);
-    expect(next.status).toBe(0);
+    expect(next.status).toBe(unreadable.length > 0 ? 3 : 0);
     expect(next.stderr).not.toContain('unfinished');
-    expect(several(next).databases).toHaveLength(3);
+    expect(several(next).databases.map(({name, exitCode}) => [name, exitCode])).toEqual(
+      databases.map((name) => [`cluster/${name}`, unreadable.includes(name) ? 3 : 0]),
+    );
+    expect(await metadataIn(folder)).toHaveLength(finished + readable.length);
     const lines = await linesIn(folder);
     // The first run in a folder that does not exist yet is not recorded.
-    const number = Number(point.at(-1));
     expect(
       lines.filter(({outcome}) => outcome === 'interrupted').map(({database}) => database?.source),
-    ).toEqual(number === 1 ? [] : [['cluster/empty_1', 'cluster/shop_1'][number - 2]]);
+    ).toEqual(number === 1 ? [] : [`cluster/${readable[number - 1]}`]);
   },
 );
 
