@@ -170,3 +170,10 @@ it.each([
 ])('contradicts %j', async (request, flag) => {
   await expect(backup(request)).rejects.toThrow(`--skip-unchanged contradicts ${flag}`);
 });
+
+it('without fingerprints, metadata has no digest of rows or definitions', async () => {
+  const made = await backup({skipUnchanged: false, fingerprint: false});
+  const {record} = await readBackup(made.metadataPath ?? '');
+  expect(record).not.toHaveProperty('definitions');
+  expect(record?.tables.filter(({fingerprint}) => fingerprint !== null)).toEqual([]);
+});
