@@ -1,5 +1,5 @@
 /** Applies a retention policy to the backups of a location. */
-import {type Backup, databaseIdentity, retentionCandidate} from '../../catalog/catalogue.js';
+import {type Backup, databaseIdentity, lockOfBackup, retentionCandidate} from '../../catalog/catalogue.js';
 import {
   applyRetention,
   checkLabels,
@@ -83,7 +83,8 @@ const leftoverAfterMs = 24 * 3_600_000;
 /**
  * Shows what the policy keeps and removes, asks, and removes the backups and the leftovers of interrupted copies that no journal lists.
  * Backups under object lock are kept, and the reason contains the date.
- * @throws USAGE for an empty policy; LOCKED, NOT_CONFIRMED; the errors of `executePrune`, and the codes of the store
+ * @throws USAGE for an empty policy; LOCKED after the backups of other databases were removed; NOT_CONFIRMED; the errors of
+ * `executePrune`, and the codes of the store
  */
 export async function pruneBackups(
   ctx: RunContext,
@@ -114,21 +115,57 @@ export async function pruneBackups(
     ],
   });
   const confirmed = new Set([...removable.map(({backup}) => backup.metadataPath), ...leftovers]);
-  const work = () =>
+  const remove = (isOurs: (backup: Backup) => boolean) =>
     ctx.progress.step('Remove backups', async () => {
       // Another run may have changed the location while the question was open, so the plan is made again.
       const current = await planPrune(place, ruleOf, ctx.clock.now(), ctx.signal);
-      const removed = await executePrune(ctx, {
-        ...current,
-        removable: current.removable.filter(({backup}) => confirmed.has(backup.metadataPath)),
-      });
-      const ours = current.leftovers.filter((key) => confirmed.has(key));
-      return {removed, cleared: await clearLeftovers(ctx, place, ours)};
+      const items = current.removable.filter(
+        ({backup}) => isOurs(backup) && confirmed.has(backup.metadataPath),
+      );
+      return {...(await removeEach(ctx, place, items)), leftovers: current.leftovers};
     });
-  const {removed, cleared} = place.withLock
-    ? await place.withLock(ctx, work, {command: 'prune', waitMs: options.waitMs ?? 0})
-    : await work();
-  return {...result, partials: isHere ? partials : cleared, removed};
+  const {withLock} = place;
+  if (!withLock) {
+    const {leftovers: current, ...done} = await remove(() => true);
+    const removed = allRemoved(done);
+    const cleared = await clearLeftovers(
+      ctx,
+      place,
+      current.filter((key) => confirmed.has(key)),
+    );
+    return {...result, partials: isHere ? partials : cleared, removed};
+  }
+  const removed: PruneDecision[] = [];
+  const failures: AppError[] = [];
+  for (const [database, ofDatabase] of byLock(removable)) {
+    const isOurs = (backup: Backup): boolean => lockOfBackup(backup) === database;
+    const waitMs = options.waitMs ?? 0;
+    const lock = {command: 'prune', waitMs, ...(database === undefined ? {} : {database})};
+    try {
+      const done = await withLock(ctx, () => remove(isOurs), lock);
+      removed.push(...done.removed);
+      failures.push(...done.failures);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'LOCKED') throw error;
+      failures.push(...ofDatabase.map(() => error));
+    }
+  }
+  return {
+    ...result,
+    removed: allRemoved({removed, failures}).sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1)),
+  };
+}
+
+/** Each database has its own lock, so that a long backup of one does not delay the others. */
+function byLock(
+  removable: PrunePlan['removable'],
+): Map<string | undefined, PrunePlan['removable'][number][]> {
+  const groups = new Map<string | undefined, PrunePlan['removable'][number][]>();
+  for (const item of removable) {
+    const lock = lockOfBackup(item.backup);
+    groups.set(lock, [...(groups.get(lock) ?? []), item]);
+  }
+  return groups;
 }
 
 /** @returns the removed leftovers */
@@ -293,27 +330,34 @@ async function findLeftovers(place: Place, backups: readonly Backup[], now: Date
   return [...newest].filter(([, at]) => now.getTime() - at > leftoverAfterMs).map(([folder]) => folder);
 }
 
+/** @throws the first failure, with the number of backups that could not be removed */
+function allRemoved({removed, failures}: Removal): PruneDecision[] {
+  const [first] = failures;
+  if (!first) return [...removed];
+  if (removed.length === 0 && failures.every((failure) => failure === first) && first.code === 'LOCKED')
+    throw first;
+  throw new AppError(
+    first.code,
+    `${countOf(failures.length, 'backup')} could not be removed; ${countOf(removed.length, 'was', 'were')} removed.`,
+    defined({hint: first.hint, details: [...new Set(failures.map(messageOf))], cause: first}),
+  );
+}
+
+interface Removal {
+  readonly removed: readonly PruneDecision[];
+  readonly failures: readonly AppError[];
+}
+
 /**
  * Removes the backups of the plan, oldest first, so that after an interruption the newer ones remain.
  * @returns the removed backups
  * @throws FOLDER_NOT_WRITABLE, WRITE_FAILED, STORAGE_DENIED after every backup was tried; INTERRUPTED between two; immediately if the store is unreachable
  */
 export async function executePrune(ctx: RunContext, plan: PrunePlan): Promise<PruneDecision[]> {
-  const {removed, failures} = await removeEach(ctx, plan.place, plan.removable);
-  const [first] = failures;
-  if (!first) return removed;
-  throw new AppError(
-    first.code,
-    `${countOf(failures.length, 'backup')} could not be removed; ${countOf(removed.length, 'was', 'were')} removed.`,
-    defined({hint: first.hint, details: failures.map(messageOf), cause: first}),
-  );
+  return allRemoved(await removeEach(ctx, plan.place, plan.removable));
 }
 
-async function removeEach(
-  ctx: RunContext,
-  place: Place,
-  items: PrunePlan['removable'],
-): Promise<{removed: PruneDecision[]; failures: AppError[]}> {
+async function removeEach(ctx: RunContext, place: Place, items: PrunePlan['removable']): Promise<Removal> {
   const removed: PruneDecision[] = [];
   const failures: AppError[] = [];
   const journal = openJournal(ctx, 'prune');
@@ -353,7 +397,7 @@ export async function pruneAfterBackup(
   for (const failure of failures) {
     ctx.warn(`The backup is complete, but an old one could not be removed: ${failure.message}`);
   }
-  return removed;
+  return [...removed];
 }
 
 function decisionOf({backup, reason}: {readonly backup: Backup; readonly reason: string}): PruneDecision {

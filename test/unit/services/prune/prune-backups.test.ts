@@ -12,7 +12,7 @@ import {
 } from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
-import {readCatalogue} from '../../../../src/lib/catalog/catalogue.js';
+import {lockOfBackup, readCatalogue} from '../../../../src/lib/catalog/catalogue.js';
 import {AppError} from '../../../../src/lib/base/errors.js';
 import {
   executePrune,
@@ -23,6 +23,7 @@ import {
   type PruneResult,
 } from '../../../../src/lib/services/prune/prune-backups.js';
 import {prune} from '../../../../src/lib/services/prune/prune.js';
+import {withFolderLock} from '../../../../src/lib/run/lock.js';
 import {localPlace} from '../../../../src/lib/storage/local-place.js';
 import {tempFolder} from '../../../support/run-cli.js';
 import {writeOldScriptBackup, writeSampleBackup} from '../../../support/sample-backups.js';
@@ -87,6 +88,43 @@ describe('pruneBackups', () => {
     const real = await pruneBackups(testContext(home, {now}), {policy: {keepDays: 30}, dryRun: false});
     expect(dry.removed).toEqual(real.removed);
     expect(dry.removed).toHaveLength(2);
+  });
+
+  it('removes the backups of other databases while another run uses one, and names that run', async () => {
+    const ofOther = await Promise.all(
+      [1, 2, 40, 41].map((back) => writeSampleBackup(folder, day(back), {databaseName: 'books'})),
+    );
+    for (const back of [1, 2, 40]) await writeSampleBackup(folder, day(back));
+    const {backups} = await readCatalogue(folder);
+    const lockOf = (name: string) => {
+      const backup = backups.find(({database}) => database === name);
+      return {command: 'backup', database: (backup && lockOfBackup(backup)) ?? ''};
+    };
+    const options = {policy: {keepDays: 30}, dryRun: false};
+    const context = testContext(home, {now});
+    await withFolderLock(
+      context,
+      folder,
+      async () => {
+        await expect(pruneBackups(context, options)).rejects.toMatchObject({
+          code: 'LOCKED',
+          message: '1 backup could not be removed; 2 were removed.',
+          details: [expect.stringContaining('"backup"') as string],
+        });
+        const {backups: left} = await readCatalogue(folder);
+        expect(left.filter(({database}) => database === 'books').map(({id}) => id)).toEqual([
+          ofOther[0]?.id,
+          ofOther[1]?.id,
+        ]);
+        expect(left.filter(({database}) => database === 'shop')).toHaveLength(3);
+        await expect(pruneBackups(context, options)).rejects.toMatchObject({
+          code: 'LOCKED',
+          message: expect.stringContaining('Nothing was done') as string,
+        });
+      },
+      lockOf('shop'),
+    );
+    expect((await pruneBackups(context, options)).removed).toHaveLength(1);
   });
 
   it('removes nothing if the answer is no', async () => {
