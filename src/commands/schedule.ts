@@ -83,8 +83,9 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a fil
     if (flags.image !== undefined && flags.as !== 'kubernetes' && flags.as !== 'compose')
       throw new AppError('USAGE', '--image needs --as kubernetes or --as compose.');
     const checkCommandLine = commandLineCheck(this.config);
+    const chosen = defined({databases: flags.database, isAllDatabases: flags['all-databases']});
     if (flags.check) {
-      const work = (context: RunContext) => checkScheduleHistory(context, checkCommandLine);
+      const work = (context: RunContext) => checkScheduleHistory(context, checkCommandLine, chosen);
       return this.perform(flags, work, showScheduleCheck, {
         exitCodeOf: (check) => (check.ok ? 0 : exitStatus.integrity),
       });
@@ -96,7 +97,6 @@ Exit codes: 0 done, 2 no plan or a wrong one, 4 --check found something, 5 a fil
       ...(metrics === undefined ? [] : [`--metrics-file=${resolve(metrics)}`]),
     ];
     const script = join(this.config.root, 'bin/run.js');
-    const chosen = {databases: flags.database, isAllDatabases: flags['all-databases']};
     if (flags.run) {
       const options: RunPlanOptions = defined({
         checkCommandLine,

@@ -25,15 +25,20 @@ export function showScheduleCheck(result: ScheduleCheck, style: Style): string[]
   return [
     ...table(rows, style, {head, right: [1, 2, 3, 4]}),
     style.dim(`Since ${result.from.slice(0, 10)}, by the audit log.`),
-    ...result.jobs.flatMap((job) => [
-      ...newest(job.missed.map(formatTime), `missed "${printable(job.sentence)}"`),
-      ...newest(
-        job.failed.map(
-          ({due, errorCode}) => `${formatTime(due)}${errorCode === null ? '' : ` (${errorCode})`}`,
-        ),
-        `failed "${printable(job.sentence)}"`,
-      ),
-    ]),
+    ...result.jobs.flatMap((job) =>
+      (job.databases ?? [{name: undefined, ...job}]).flatMap(({name, missed, failed}) => {
+        const what = `"${printable(job.sentence)}"${name === undefined ? '' : ` for ${printable(name)}`}`;
+        return [
+          ...newest(missed.map(formatTime), `missed ${what}`),
+          ...newest(
+            failed.map(
+              ({due, errorCode}) => `${formatTime(due)}${errorCode === null ? '' : ` (${errorCode})`}`,
+            ),
+            `failed ${what}`,
+          ),
+        ];
+      }),
+    ),
     ...(result.ok ? [] : ['', `${style.bold('Next:')} destino-db history, then destino-db backup`]),
   ];
 }

@@ -2,7 +2,7 @@
 import {qualifiedName} from '../../base/qualified-name.js';
 import {rowsOf} from '../../catalog/backup-record.js';
 import {type Backup, isGood, isUsable, safetyLabel, storedBytes} from '../../catalog/catalogue.js';
-import type {CheckedJob} from '../schedule/check-schedule.js';
+import type {CheckedJob, DueRun, JobDatabase} from '../schedule/check-schedule.js';
 import {type DatabaseGroup, groupByDatabase, type SourceOf} from '../../catalog/database-groups.js';
 import {loggedRestoreTests, recordedRestoreTests, type RestoreTest} from '../status/restore-tests.js';
 import {type BackupContent, outcomeOfResult, type ProofLevel} from '../../run/check-outcome.js';
@@ -159,8 +159,8 @@ export interface ReportInput {
   readonly sourceOf?: SourceOf;
   /** The plan against the audit log; undefined without a plan. */
   readonly plan: readonly CheckedJob[] | undefined;
-  /** Databases of backup jobs, by the sentence of the job, where the plan has several. */
-  readonly jobDatabases?: ReadonlyMap<string, string>;
+  /** Databases of jobs, by the sentence of the job, where the plan has several. */
+  readonly jobDatabases?: ReadonlyMap<string, readonly JobDatabase[]>;
   /** When the plan makes the next one. */
   readonly nextBackup?: Date;
   readonly machine?: string;
@@ -522,19 +522,29 @@ function longGaps(
 function missedRuns({plan = [], jobDatabases}: ReportInput, {ofBackup}: Labels): ReportData['gaps'] {
   const labels = new Set(ofBackup.values());
   const [only] = labels;
-  return plan.flatMap(({job, runs}) => {
-    const named = jobDatabases?.get(job.sentence);
-    const own = named ?? (labels.size === 1 ? only : undefined);
-    const databaseLabel = job.args[0] === 'backup' && own !== undefined && labels.has(own) ? own : null;
-    return runs
+  const gapsOf = (sentence: string, runs: readonly DueRun[], databaseLabel: string | null) =>
+    runs
       .filter((run) => run.state === 'missed')
       .map(({due}) => ({
         from: due.toISOString(),
         until: due.toISOString(),
         duration: 0,
-        what: `"${job.sentence}" did not run`,
+        what: `"${sentence}" did not run`,
         databaseLabel,
       }));
+  return plan.flatMap(({job, runs, databases}) => {
+    const labelFor = (own: string | undefined): string | null =>
+      job.args[0] === 'backup' && own !== undefined && labels.has(own) ? own : null;
+    if (databases.length > 0)
+      return databases.flatMap((one) =>
+        gapsOf(`${job.sentence}" for "${one.name}`, one.runs, labelFor(one.name)),
+      );
+    const named = jobDatabases?.get(job.sentence);
+    return gapsOf(
+      job.sentence,
+      runs,
+      labelFor(named ? named[0]?.name : labels.size === 1 ? only : undefined),
+    );
   });
 }
 

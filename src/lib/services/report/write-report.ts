@@ -79,7 +79,11 @@ export async function writeReport(context: RunContext, request: ReportRequest = 
   const jobDatabases = await databasesOfJobs(settings, jobs);
   const plan =
     first && jobs.length > 0
-      ? checkSchedule(jobs, zone, recent, new Date(first.startedAt), now, jobDatabases)
+      ? checkSchedule(jobs, zone, recent, new Date(first.startedAt), now, {
+          databases: jobDatabases,
+          sourceOf,
+          wanted: databases,
+        })
       : undefined;
   const sources = {
     catalogue,

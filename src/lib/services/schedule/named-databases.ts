@@ -1,6 +1,7 @@
 /** The databases in the settings, the config file and its plan, with or without a backup. */
 import {resolve} from 'node:path';
 import {parseArgs} from 'node:util';
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import {environmentOf} from '../../settings/environment.js';
 import {loadSettings, type Settings} from '../../settings/settings.js';
@@ -8,7 +9,8 @@ import {databaseNamed} from '../../catalog/database-groups.js';
 import type {RunDatabase, WatchedDatabase} from '../../run/run-record.js';
 import {databaseOfSettings, sourceDatabases} from '../databases/source-names.js';
 import type {Job} from './plan.js';
-import {isOfSources, plannedJobs, sourceOfJob} from './source-jobs.js';
+import type {JobDatabase} from './check-schedule.js';
+import {isOfSources, plannedJobs, sourcesOfJob} from './source-jobs.js';
 
 /** The database of the settings; null if they name none or cannot be parsed. */
 export function databaseOf(settings: Settings): RunDatabase | null {
@@ -30,22 +32,29 @@ const directUrlFirst = ['DIRECT_URL', 'DATABASE_URL'] as const;
 const databaseUrlOnly = ['DATABASE_URL'] as const;
 
 /**
- * The databases of a plan's backups by the sentence of the job, if there are several, because a run of one does not count for another.
+ * The databases of a plan's jobs by the sentence of the job, if there are several, because a run of one does not count for another.
  * A job whose settings cannot be parsed has none.
  */
 export async function databasesOfJobs(
   settings: Settings,
   jobs: readonly Job[],
-): Promise<ReadonlyMap<string, string>> {
-  const names = new Map<string, string>();
-  for (const {sentence, args} of jobs) {
-    const source = sourceOfJob({args});
-    if (source !== undefined) names.set(sentence, source);
-    if (isOfSources({args})) continue;
-    const database = args[0] === 'backup' ? await databaseBySettings(settings, args) : null;
-    if (database) names.set(sentence, database.name);
+): Promise<ReadonlyMap<string, readonly JobDatabase[]>> {
+  const databases = new Map<string, readonly JobDatabase[]>();
+  for (const job of jobs) {
+    if (isOfSources(job)) {
+      const sources = sourcesOfJob(settings, job);
+      databases.set(
+        job.sentence,
+        sources.map(({name, patterns}) => defined({name, isSource: true, patterns})),
+      );
+      continue;
+    }
+    const database = job.args[0] === 'backup' ? await databaseBySettings(settings, job.args) : null;
+    if (database) databases.set(job.sentence, [{name: database.name, isSource: false}]);
   }
-  return new Set(names.values()).size > 1 ? names : new Map();
+  const all = [...databases.values()].flat();
+  const isOfOne = new Set(all.map(({name}) => name)).size <= 1 && !all.some(({isSource}) => isSource);
+  return isOfOne ? new Map() : databases;
 }
 
 /** Arguments of the backup jobs in the plan. */

@@ -1,5 +1,8 @@
 /** The jobs of the plan and of each database of the config file that has a plan of its own. */
+import {AppError} from '../../base/errors.js';
 import type {Config} from '../../settings/config-schema.js';
+import type {Settings} from '../../settings/settings.js';
+import {chooseSources, configuredSources, type Source} from '../../settings/sources.js';
 import {type Job, parsePlan, splitPlan} from './plan.js';
 
 /** Commands whose jobs are for all databases of the config file that have no plan of their own. */
@@ -37,8 +40,16 @@ export function isOfSources({args}: Pick<Job, 'args'>): boolean {
   return args.some((word) => word === '--all-databases' || word.startsWith('--database='));
 }
 
-/** The database of the config file that a job with a plan of its own is for. */
-export function sourceOfJob({args}: Pick<Job, 'args'>): string | undefined {
+/** The databases and servers of the config file that a job is for. A name that the config file does not have is left out. */
+export function sourcesOfJob(settings: Settings, {args}: Pick<Job, 'args'>): Source[] {
   const names = args.flatMap((word) => /^--database=(.*)$/s.exec(word)?.[1] ?? []);
-  return names.length === 1 ? names[0] : undefined;
+  if (args.includes('--all-databases')) return configuredSources(settings);
+  return names.flatMap((name) => {
+    try {
+      return chooseSources(settings, {names: [name]});
+    } catch (error) {
+      if (error instanceof AppError) return []; // the job itself fails and reports it
+      throw error;
+    }
+  });
 }

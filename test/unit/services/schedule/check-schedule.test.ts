@@ -38,13 +38,97 @@ describe('checkSchedule', () => {
   it('does not count a backup of another database', () => {
     const jobs = parsePlan(['daily custom at 02:00', 'daily run backup --env-file crm.env at 03:00']);
     const databases = new Map([
-      ['daily custom at 02:00', 'shop'],
-      ['daily run backup --env-file crm.env at 03:00', 'crm'],
+      ['daily custom at 02:00', [{name: 'shop', isSource: false}]],
+      ['daily run backup --env-file crm.env at 03:00', [{name: 'crm', isSource: false}]],
     ]);
     const run = sampleRun({startedAt: '2026-11-22T03:10:00.000Z', format: 'custom'});
     const since = new Date('2026-11-22T00:00:00Z');
-    const states = checkSchedule(jobs, 'UTC', [run], since, now, databases).map(({runs}) => runs[0]?.state);
+    const states = checkSchedule(jobs, 'UTC', [run], since, now, {databases}).map(({runs}) => runs[0]?.state);
     expect(states).toEqual(['done', 'missed']);
+  });
+
+  describe('a job for databases of the config file', () => {
+    const [job] = parsePlan(['daily custom at 02:00']);
+    if (!job) throw new Error('there is no job');
+    const jobs = [{...job, args: [...job.args, '--all-databases']}];
+    const cluster = {name: 'cluster', isSource: true, patterns: {include: ['*'], exclude: ['*_old']}};
+    const ofJob = new Map([[job.sentence, [{name: 'own', isSource: true}, cluster]]]);
+    const runOf = (day: number, source: string | null, changes: Partial<RunRecord> = {}): RunRecord =>
+      sampleRun({
+        startedAt: `2026-11-${day}T02:01:00.000Z`,
+        format: 'custom',
+        database:
+          source === null
+            ? null
+            : {name: source.replace('cluster/', ''), systemIdentifier: null, host: 'h', port: 1, source},
+        ...changes,
+      });
+    const failed = {outcome: 'failed', exitCode: 3, errorCode: 'CONNECTION_REFUSED'} as const;
+    const statesOf = (runs: readonly RunRecord[], wanted?: readonly string[]) => {
+      const [checked] = checkSchedule(jobs, 'UTC', runs, new Date('2026-11-20T00:00:00Z'), now, {
+        databases: ofJob,
+        wanted,
+      });
+      const states = (due: readonly {state: string}[] = []) => due.map(({state}) => state).join(' ');
+      const databases = checked?.databases.map((one) => [one.name, states(one.runs)]) ?? [];
+      return {all: states(checked?.runs), ...Object.fromEntries(databases)} as Record<string, string>;
+    };
+
+    it('is done once it is done for each of them', () => {
+      const all = ['own', 'cluster/blog'].flatMap((source) => [20, 21, 22].map((day) => runOf(day, source)));
+      expect(statesOf(all)).toEqual({
+        all: 'done done done',
+        own: 'done done done',
+        'cluster/blog': 'done done done',
+      });
+      const without = all.filter(({database, startedAt}) =>
+        database?.source === 'own' ? !startedAt.includes('-21T') : !startedAt.includes('-22T'),
+      );
+      expect(statesOf(without)).toEqual({
+        all: 'done missed missed',
+        own: 'done missed done',
+        'cluster/blog': 'done done missed',
+      });
+      expect(statesOf(without, ['own'])).toEqual({all: 'done missed done', own: 'done missed done'});
+      expect(statesOf(without, ['cluster'])['all']).toBe('done done missed');
+    });
+
+    it('failed if it failed for one of them', () => {
+      const runs = [runOf(20, 'own'), runOf(21, 'own'), runOf(22, 'own')];
+      const blog = [runOf(20, 'cluster/blog'), runOf(21, 'cluster/blog', failed), runOf(22, 'cluster/blog')];
+      expect(statesOf([...runs, ...blog])['all']).toBe('done failed done');
+    });
+
+    it('counts a server that could not be asked, and a run that failed before all, for each of its databases', () => {
+      const runs = [
+        ...[runOf(20, 'own'), runOf(20, 'cluster/blog')],
+        ...[runOf(21, 'own'), runOf(21, 'cluster', failed)],
+        runOf(22, null, failed),
+      ];
+      expect(statesOf(runs)).toEqual({
+        all: 'done failed failed',
+        own: 'done done failed',
+        'cluster/blog': 'done failed failed',
+      });
+      expect(statesOf([runOf(22, 'own')])).toMatchObject({cluster: 'missed missed missed'});
+    });
+
+    it('expects a database of a server from its first run until it is gone', () => {
+      const wiki = {name: 'wiki', systemIdentifier: null, host: 'h', port: 1};
+      const runs = [
+        ...[runOf(20, 'own'), runOf(20, 'cluster/blog'), runOf(20, 'cluster/wiki')],
+        ...[runOf(21, 'own'), runOf(21, 'cluster/blog', {gone: [wiki]}), runOf(21, 'cluster/new')],
+        ...[runOf(22, 'own'), runOf(22, 'cluster/blog'), runOf(22, 'cluster/new')],
+        runOf(20, 'cluster/blog_old'),
+      ];
+      expect(statesOf(runs)).toEqual({
+        all: 'done done done',
+        own: 'done done done',
+        'cluster/blog': 'done done done',
+        'cluster/new': 'done done',
+        'cluster/wiki': 'done',
+      });
+    });
   });
 
   it('does not count a refusal at a terminal as a run', () => {
