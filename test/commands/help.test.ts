@@ -5,6 +5,7 @@ import {createServer} from 'node:net';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {helpTopics} from '../../src/lib/cli/help/help-topics.js';
+import {cases} from '../support/long-form.js';
 import {program, runCli, runProgram, tempFolder} from '../support/run-cli.js';
 import {writeSampleBackup} from '../support/sample-backups.js';
 
@@ -329,27 +330,31 @@ describe('flags of the program, not of Node.js', () => {
     });
   });
 
-  it.each([
-    [['--json', 'list']],
-    [['--json', '--backups-dir=backups', 'list']],
-    [['--backups-dir', 'backups', '--json', 'list', '--label', 'release']],
-    [['--config', 'empty.json', '--json', 'list']],
-    [['--config=empty.json', '--quiet', '--json', 'prune', '--keep-last=1', '--dry-run']],
-    [['--json', 'orders', 'clean']],
-    [['--database-url', 'nothing', '--json', 'orders', 'restore', '--backup-file=latest']],
-    [['--json', '--database-url=nothing', 'restore', 'rows', '--table=orders']],
-  ])('mean the same before and after the command: %j', async (words) => {
-    await writeFile(join(folder, 'empty.json'), '{}');
-    const command = words.findIndex(
-      (word, index) =>
-        /^[a-z]/.test(word) && !/^--(?:config|backups-dir|database-url)$/.test(words[index - 1] ?? ''),
-    );
-    const behind = [...words.slice(command), ...words.slice(0, command)];
-    const [before, after] = [await text(...words), await text(...behind)];
-    expect(JSON.parse(before.out)).toMatchObject({schemaVersion: 1});
-    const timeless = ({status, out, err}: typeof before) => [status, out.replace(/"now": .*/, ''), err];
-    expect(timeless(before)).toEqual(timeless(after));
-  });
+  const lines = [
+    ['--backups-dir', 'backups', '--json', 'list', '--label', 'release'],
+    ['--config=empty.json', '--quiet', '--json', 'prune', '--keep-last=1', '--dry-run'],
+    ['--json', '--database-url=nothing', 'restore', 'rows', '--table=orders'],
+    ['--json', 'list'],
+    ['--json', '--backups-dir=backups', 'list'],
+    ['--config', 'empty.json', '--json', 'list'],
+    ['--json', 'orders', 'clean'],
+    ['--database-url', 'nothing', '--json', 'orders', 'restore', '--backup-file=latest'],
+  ];
+  it.each(cases(lines, 3).map((words) => [words]))(
+    'mean the same before and after the command: %j',
+    async (words) => {
+      await writeFile(join(folder, 'empty.json'), '{}');
+      const command = words.findIndex(
+        (word, index) =>
+          /^[a-z]/.test(word) && !/^--(?:config|backups-dir|database-url)$/.test(words[index - 1] ?? ''),
+      );
+      const behind = [...words.slice(command), ...words.slice(0, command)];
+      const [before, after] = [await text(...words), await text(...behind)];
+      expect(JSON.parse(before.out)).toMatchObject({schemaVersion: 1});
+      const timeless = ({status, out, err}: typeof before) => [status, out.replace(/"now": .*/, ''), err];
+      expect(timeless(before)).toEqual(timeless(after));
+    },
+  );
 
   it('may all stand before the command; without a command they apply to the overview', async () => {
     const start = readFileSync(program, 'utf8');

@@ -189,11 +189,12 @@ describe('destino-db backup', () => {
     },
   );
 
-  it.each([
-    ['SIGINT', 130],
+  const signals = [
     ['SIGTERM', 143],
+    ['SIGINT', 130],
     ['SIGHUP', 143],
-  ] as const)('on %s stops pg_dump, removes its work and exits %i', async (signal, status) => {
+  ] as const;
+  it.each(cases(signals))('on %s stops pg_dump, removes its work and exits %i', async (signal, status) => {
     await whileLocked(async () => {
       let child: ChildProcess | undefined;
       const running = backup([], (started) => (child = started));

@@ -6,6 +6,7 @@ import {join, posix} from 'node:path';
 import {fileURLToPath, pathToFileURL} from 'node:url';
 import {promisify} from 'node:util';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {cases} from '../support/long-form.js';
 import {tempFolder} from '../support/run-cli.js';
 
 const run = promisify(execFile);
@@ -156,18 +157,20 @@ describe('the installed program', () => {
     const made = `
       const {execute} = await import('${join(modules, 'node_modules/@oclif/core/lib/index.js')}');
       await execute({dir: '${pathToFileURL(join(modules, 'package.json')).href}', args: JSON.parse(process.argv[1])});`;
-    for (const words of [
+    const pages = [
       ['--help'],
+      ['orders:clean', '-h'],
+      ['help', 'verify'],
+      ['help', 'exit-codes'],
       ['-h'],
       ['backup', '--help'],
       ['backup', '-h'],
       ['orders:clean', '--help'],
       ['orders', '--help'],
       ['help'],
-      ['help', 'verify'],
-      ['help', 'exit-codes'],
       ['help', 'config'],
-    ]) {
+    ];
+    for (const words of cases(pages, 4)) {
       const direct = await run(
         process.execPath,
         ['--input-type=module', '--eval', made, JSON.stringify(words)],

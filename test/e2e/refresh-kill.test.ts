@@ -6,6 +6,7 @@ import {withSession} from '../../src/lib/postgres/client.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import type {FaultPoint} from '../../src/lib/run/fault-points.js';
 import {withAppSession} from '../support/app-session.js';
+import {cases} from '../support/long-form.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {
   clusterConnection,
@@ -109,20 +110,20 @@ afterAll(async () => {
 });
 
 const points: readonly (readonly [point: FaultPoint, content: 'old' | 'masked', isHidden: boolean])[] = [
+  ['staging.masked', 'old', true],
+  ['swap.renamed', 'old', false],
+  ['swap.committed', 'masked', false],
   ['staging.made', 'old', true],
   ['staging.marked', 'old', true],
   ['staging.compared', 'old', true],
-  ['staging.masked', 'old', true],
   ['staging.proven', 'old', true],
   ['staging.changed', 'old', true],
   ['staging.filled', 'old', true],
   ['staging.finished', 'old', false],
   ['swap.begun', 'old', false],
-  ['swap.renamed', 'old', false],
-  ['swap.committed', 'masked', false],
 ];
 
-it.each(points)(
+it.each(cases(points, 3))(
   'killed at %s leaves the %s content, and the next run cleans up',
   async (point, left, isHidden) => {
     const killed = await refresh({DESTINO_DB_FAULT: `${point}=SIGKILL`});
@@ -144,7 +145,7 @@ it.each(points)(
   },
 );
 
-it.each(['staging.compared', 'staging.masked', 'swap.renamed'] as const)(
+it.each(cases(['staging.masked', 'staging.compared', 'swap.renamed'] as const))(
   'drops the copy when the connection is cut at %s',
   async (point) => {
     const failed = await refresh({DESTINO_DB_FAULT: `${point}=error:CONNECTION_LOST`});

@@ -4,6 +4,7 @@ import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, expect, inject, it} from 'vitest';
 import {libpqEnvironment} from '../../src/lib/postgres/connect/connection.js';
+import {cases} from '../support/long-form.js';
 import {type CliResult, runCli, tempFolder} from '../support/run-cli.js';
 import {shopMasks} from '../support/shop-masks.js';
 import {
@@ -211,32 +212,36 @@ it('keeps chosen rows with all that they need, masked', async () => {
   expect((await people()).filter((value) => rows.includes(value))).toEqual([]);
 }, 60_000);
 
-it.each([
-  [
-    'an address in a comment',
-    `UPDATE catering_order_items SET notes = 'call jane.doe@planted.example' WHERE id = (SELECT min(id::text)::uuid FROM catering_order_items)`,
-    'public.catering_order_items.notes',
-  ],
+const leaks = [
   [
     'a jsonb field',
     `UPDATE products SET custom_attributes = '{"supplier": {"contact": "jane.doe@planted.example"}}' WHERE id = (SELECT min(id::text)::uuid FROM products)`,
     'public.products.custom_attributes',
   ],
+  [
+    'an address in a comment',
+    `UPDATE catering_order_items SET notes = 'call jane.doe@planted.example' WHERE id = (SELECT min(id::text)::uuid FROM catering_order_items)`,
+    'public.catering_order_items.notes',
+  ],
   ['a new column', 'ALTER TABLE profiles ADD COLUMN birth_date date', 'public.profiles.birth_date'],
-])('stops at %s that has no mask, before anything is restored', async (_what, sql, column) => {
-  await configure(shopMasks);
-  const leaky = await createTempDatabase();
-  await leaky.run(sql);
-  const env = {DIRECT_URL: leaky.url};
-  expect((await run(['backup'], env)).status).toBe(0);
-  const stopped = await run(['refresh', '--target-url-env', 'STAGING_URL', '--yes', '--json'], env);
-  const preview = await run(['refresh', '--target-url-env', 'STAGING_URL', '--dry-run'], env);
-  await leaky.drop();
-  expect(stopped.status).toBe(5);
-  expect(stopped.json()).toMatchObject({error: {code: 'PERSONAL_DATA'}});
-  expect(stopped.stdout).toContain(column);
-  expect(stopped.stdout).not.toContain('jane.doe');
-  expect(preview.status).toBe(5);
-  expect(preview.stdout).toContain(column);
-  expect(await databaseExists(target)).toBe(false);
-});
+] as const;
+it.each(cases(leaks))(
+  'stops at %s that has no mask, before anything is restored',
+  async (_what, sql, column) => {
+    await configure(shopMasks);
+    const leaky = await createTempDatabase();
+    await leaky.run(sql);
+    const env = {DIRECT_URL: leaky.url};
+    expect((await run(['backup'], env)).status).toBe(0);
+    const stopped = await run(['refresh', '--target-url-env', 'STAGING_URL', '--yes', '--json'], env);
+    const preview = await run(['refresh', '--target-url-env', 'STAGING_URL', '--dry-run'], env);
+    await leaky.drop();
+    expect(stopped.status).toBe(5);
+    expect(stopped.json()).toMatchObject({error: {code: 'PERSONAL_DATA'}});
+    expect(stopped.stdout).toContain(column);
+    expect(stopped.stdout).not.toContain('jane.doe');
+    expect(preview.status).toBe(5);
+    expect(preview.stdout).toContain(column);
+    expect(await databaseExists(target)).toBe(false);
+  },
+);

@@ -7,6 +7,7 @@ import {noFacts} from '../../src/lib/run/run-record.js';
 import {appendRun} from '../../src/lib/run/append-history.js';
 import {writeReport} from '../../src/lib/services/report/write-report.js';
 import {requirePrograms} from '../support/require-programs.js';
+import {cases} from '../support/long-form.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {writeSampleBackup} from '../support/sample-backups.js';
 import {generateHistory, writeHistory} from '../support/generated-history.js';
@@ -125,33 +126,39 @@ const findPaleLetters = `(() => {
 })()`;
 
 describe('the report', () => {
-  const views = (['light', 'dark'] as const).flatMap((colorScheme) =>
-    [1280, 390].map((width) => ({colorScheme, width})),
-  );
+  const views = [
+    {colorScheme: 'light', width: 1280},
+    {colorScheme: 'dark', width: 390},
+    {colorScheme: 'light', width: 390},
+    {colorScheme: 'dark', width: 1280},
+  ] as const;
 
-  it.each(views)('fits and loads nothing: $colorScheme, $width pixels', async ({colorScheme, width}) => {
-    for (const folder of [month, hostile, empty, several]) {
-      const path = await report(folder);
-      const page = await browser.newPage({viewport: {width, height: 900}, colorScheme});
-      const requests: string[] = [];
-      const messages: string[] = [];
-      page.on('request', (request) => requests.push(request.url()));
-      page.on('console', (message) => messages.push(message.text()));
-      page.on('pageerror', (error) => messages.push(error.message));
-      page.on('dialog', (dialog) => {
-        messages.push(dialog.message());
-        void dialog.dismiss();
-      });
-      await page.goto(`file://${path}`);
-      expect(requests.filter((url) => !url.startsWith('data:'))).toEqual([`file://${path}`]);
-      expect(messages).toEqual([]);
-      expect(await page.evaluate(findFaults)).toEqual([]);
-      expect(await page.locator('script, img, iframe, link:not([rel=icon])').count()).toBe(0);
-      const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor');
-      expect(ground).toBe(colorScheme === 'dark' ? 'rgb(20, 24, 29)' : 'rgb(245, 247, 249)');
-      await page.close();
-    }
-  });
+  it.each(cases(views, 2))(
+    'fits and loads nothing: $colorScheme, $width pixels',
+    async ({colorScheme, width}) => {
+      for (const folder of [month, hostile, empty, several]) {
+        const path = await report(folder);
+        const page = await browser.newPage({viewport: {width, height: 900}, colorScheme});
+        const requests: string[] = [];
+        const messages: string[] = [];
+        page.on('request', (request) => requests.push(request.url()));
+        page.on('console', (message) => messages.push(message.text()));
+        page.on('pageerror', (error) => messages.push(error.message));
+        page.on('dialog', (dialog) => {
+          messages.push(dialog.message());
+          void dialog.dismiss();
+        });
+        await page.goto(`file://${path}`);
+        expect(requests.filter((url) => !url.startsWith('data:'))).toEqual([`file://${path}`]);
+        expect(messages).toEqual([]);
+        expect(await page.evaluate(findFaults)).toEqual([]);
+        expect(await page.locator('script, img, iframe, link:not([rel=icon])').count()).toBe(0);
+        const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor');
+        expect(ground).toBe(colorScheme === 'dark' ? 'rgb(20, 24, 29)' : 'rgb(245, 247, 249)');
+        await page.close();
+      }
+    },
+  );
 
   it('has a sentence with every picture, folded tables with headings, and shows hostile names unchanged', async () => {
     const page = await browser.newPage();

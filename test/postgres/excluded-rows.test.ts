@@ -8,6 +8,7 @@ import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import type {BackupRequest} from '../../src/lib/services/backup/options.js';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import {verifyBackups} from '../../src/lib/services/verify/verify.js';
+import {cases} from '../support/long-form.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, existingDatabase, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
@@ -87,7 +88,7 @@ describe('a backup without the rows of some tables', () => {
     await expect(backUp({schemaOnly: true})).rejects.toMatchObject({code: 'USAGE'});
   });
 
-  it.each(['custom', 'sql', 'directory'] as const)(
+  it.each(cases(['custom', 'sql', 'directory'] as const))(
     'in format %s is restored with the table empty, and keys to its rows NOT VALID',
     async (format) => {
       const {id} = await backUp({format});

@@ -18,6 +18,7 @@ import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
 import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import {cleanRequest} from '../support/clean-request.js';
+import {cases} from '../support/long-form.js';
 import {makeBackup} from '../support/make-backup.js';
 import {makeDump, testSettings} from '../support/make-dump.js';
 import {runProgram, tempFolder} from '../support/run-cli.js';
@@ -114,7 +115,7 @@ describe('the newest major version', () => {
     ).toMatch(/older/);
   });
 
-  it.each(['custom', 'sql.gz'] as const)(
+  it.each(cases(['custom', 'sql.gz'] as const))(
     'restores a %s backup of the oldest, equal in every table',
     async (kind) => {
       const context = testContext(folder);

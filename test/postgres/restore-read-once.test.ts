@@ -14,6 +14,7 @@ import {restoreDatabase, type RestoreResult} from '../../src/lib/services/restor
 import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
 import type {AppError} from '../../src/lib/base/errors.js';
 import {checkSource, findRestoreSource, verifySource} from '../../src/lib/services/restore/source.js';
+import {cases} from '../support/long-form.js';
 import {digestsOf} from '../support/make-backup.js';
 import {losingRestore, replaceTools} from '../support/replaced-tools.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -102,7 +103,7 @@ async function withRecord<T>(
   }
 }
 
-it.each(formats)(
+it.each(cases(formats))(
   'gets from the head of a %s archive and its metadata what another reading would',
   async (format) => {
     const every = await createTempDatabase('template0');
@@ -120,7 +121,7 @@ it.each(formats)(
   },
 );
 
-describe.each(formats)('a %s backup that was read completely when it was made', (format) => {
+describe.each(cases(formats))('a %s backup that was read completely when it was made', (format) => {
   it('is not read before it is loaded into a new database, nor beside one that it replaces', async () => {
     const made = await restore({backupFile: backups[format]});
     expect(await readings()).toBe(0);
@@ -205,18 +206,21 @@ const unproven: [string, (record: BackupRecord) => Partial<BackupRecord>][] = [
   ['a table is not in its metadata', ({tables}) => ({tables: tables.slice(1)})],
 ]; // prettier-ignore
 
-it.each(unproven)('is read first if %s', async (_why, change) => {
+it.each(cases(unproven, 3))('is read first if %s', async (_why, change) => {
   await withRecord(backups.custom, change, () => restore({backupFile: backups.custom}));
   expect(await readings()).toBeGreaterThan(0);
 });
 
-it.each<RestoreRequest>([{dryRun: true}, {schemaOnly: true}, {skipErrors: true}, {includeTables: ['state']}])(
-  'is read first for %o',
-  async (request) => {
-    await restore({backupFile: backups.custom, ...request});
-    expect(await readings()).toBeGreaterThan(0);
-  },
-);
+const requests: RestoreRequest[] = [
+  {dryRun: true},
+  {skipErrors: true},
+  {schemaOnly: true},
+  {includeTables: ['state']},
+];
+it.each(cases(requests, 2))('is read first for %o', async (request) => {
+  await restore({backupFile: backups.custom, ...request});
+  expect(await readings()).toBeGreaterThan(0);
+});
 
 it('does not call a backup damaged if its rows were changed during the load', async () => {
   const tools = await tempFolder();

@@ -130,7 +130,7 @@ function without(lines: readonly string[], ...gone: string[]): string[] {
   return lines.filter((line) => !gone.some((role) => line.startsWith(`${role} `)));
 }
 
-describe.each(['custom', 'sql'] as const)('a restore of a %s dump', (kind) => {
+describe.each(cases(['custom', 'sql'] as const))('a restore of a %s dump', (kind) => {
   it('never grants what was revoked, or revokes what was granted, because of one missing role', async () => {
     const source = await newDatabase();
     await source.run(application);

@@ -2,6 +2,7 @@
 import {rm} from 'node:fs/promises';
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
+import {cases} from '../support/long-form.js';
 import {makeBackup} from '../support/make-backup.js';
 import {dumpKinds, type DumpKind} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -85,7 +86,7 @@ const relations = () =>
   names(`SELECT c.oid::regclass::text AS name FROM pg_class c WHERE relkind IN ('r', 'p', 'v', 'S', 'i')
            AND relnamespace IN ('public'::regnamespace, (SELECT oid FROM pg_namespace WHERE nspname = 'lib')) ORDER BY 1`);
 
-describe.each(dumpKinds)('from a %s dump', (kind) => {
+describe.each(cases(dumpKinds))('from a %s dump', (kind) => {
   it('restores tables with enums, domains, extension types, sequences and defaults, and inserts work', async () => {
     const planned = await restore(kind, ['orders'], {dryRun: true});
     expect(await databaseExists(target)).toBe(false);

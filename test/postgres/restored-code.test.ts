@@ -14,6 +14,7 @@ import type {ConfirmRequest} from '../../src/lib/run/run-context.js';
 import {recoverLeftovers} from '../../src/lib/services/recover/recover.js';
 import type {ScratchPlace} from '../../src/lib/services/verify/scratch-database.js';
 import {verifyBackups, type VerifiedBackup} from '../../src/lib/services/verify/verify.js';
+import {cases} from '../support/long-form.js';
 import {makeBackup} from '../support/make-backup.js';
 import {dumpKinds, type DumpKind} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -150,21 +151,24 @@ const left = () =>
          UNION ALL SELECT rolname FROM pg_roles WHERE rolname LIKE 'destino%'`);
 
 describe('a restore test as superuser', () => {
-  it.each(dumpKinds)('gives no rights to the code of table owners, on the same server: %s', async (kind) => {
-    const superuser = context(withDatabase(cluster.connection, 'bait'), true);
-    expect(await verify(superuser, `bait ${kind}`)).toMatchObject({ok: true, findings: []});
-    expect(asked).toEqual([]);
-    expect(await achieved()).toEqual([]);
-    expect(await left()).toEqual([]);
-  });
+  it.each(cases(['custom', 'sql', 'directory', 'sql.gz'] as const, 2))(
+    'gives no rights to the code of table owners, on the same server: %s',
+    async (kind) => {
+      const superuser = context(withDatabase(cluster.connection, 'bait'), true);
+      expect(await verify(superuser, `bait ${kind}`)).toMatchObject({ok: true, findings: []});
+      expect(asked).toEqual([]);
+      expect(await achieved()).toEqual([]);
+      expect(await left()).toEqual([]);
+    },
+  );
 
-  it.each(['custom', 'sql'])('runs no program on a local server: %s', async (kind) => {
+  it.each(cases(['custom', 'sql']))('runs no program on a local server: %s', async (kind) => {
     const superuser = context(withDatabase(cluster.connection, 'bait'), true);
     expect(await verify(superuser, `bait ${kind}`, {kind: 'local'})).toMatchObject({ok: true, findings: []});
     expect(await achieved()).toEqual([]);
   });
 
-  it.each(['custom', 'sql'])(
+  it.each(cases(['custom', 'sql']))(
     'restores extensions, foreign servers and forced row security, and names what it left out: %s',
     async (kind) => {
       const result = await verify(context(withDatabase(cluster.connection, 'rich'), true), `rich ${kind}`);

@@ -16,6 +16,7 @@ import {restoreFrom} from '../../src/lib/services/restore/restore.js';
 import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import {makeKey} from '../support/age.js';
 import {withAppSession} from '../support/app-session.js';
+import {cases} from '../support/long-form.js';
 import {tempFolder} from '../support/run-cli.js';
 import {urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
@@ -176,7 +177,7 @@ it('creates the missing roles with attributes, memberships, settings and passwor
   expect(await rolesOf(target)).toEqual(found);
 });
 
-it.each(['custom', 'sql'] as const)(
+it.each(cases(['custom', 'sql'] as const))(
   'stores no password unencrypted, in %s format, and says which roles need one',
   async (format) => {
     const {id, metadataPath} = await backUp('plain', undefined, {format});

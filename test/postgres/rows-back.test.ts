@@ -1,19 +1,27 @@
 /** restore:rows restores deleted and changed rows of the sample shop, byte for byte, and keeps all newer rows. */
-import {rm} from 'node:fs/promises';
-import {afterEach, beforeEach, describe, expect, it} from 'vitest';
+import {cp, rm} from 'node:fs/promises';
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {AppError} from '../../src/lib/base/errors.js';
 import type {RestoreRowsRequest} from '../../src/lib/services/rows/request.js';
 import {restoreRows, type RestoreRowsResult} from '../../src/lib/services/rows/restore-rows.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import {undoRows} from '../../src/lib/services/rows/undo-rows.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
+import {withAppSession} from '../support/app-session.js';
 import {loadEveryType} from '../support/every-type.js';
+import {cases} from '../support/long-form.js';
 import {makeBackup} from '../support/make-backup.js';
 import type {DumpKind} from '../support/make-dump.js';
 import {until} from '../support/observe.js';
 import {rowsRequest} from '../support/rows-request.js';
 import {tempFolder} from '../support/run-cli.js';
-import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
+import {
+  createTempDatabase,
+  dropDatabase,
+  onServer,
+  type TempDatabase,
+  urlOf,
+} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
 
 let database: TempDatabase;
@@ -57,24 +65,26 @@ type Image = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 /** Every row of every table as its text, by table and key; rows without a key by their whole text. */
 async function imageOf(): Promise<Image> {
-  const tables = await database.query(`
+  return withAppSession(database.connection, async (session) => {
+    const tables = await session.query(`
     SELECT n.nspname AS schema, c.relname AS name,
            (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.position)
               FROM pg_index i CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, position)
               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE i.indrelid = c.oid AND i.indisprimary) AS key
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`);
-  const image: Record<string, Record<string, string>> = {};
-  for (const {schema, name, key} of tables) {
-    const rows = await database.query(
-      `SELECT ${key === null ? "t::text || '#' || row_number() OVER (PARTITION BY t::text)" : `(ROW(${key ?? ''}))::text`} AS key, t::text AS row
+    const image: Record<string, Record<string, string>> = {};
+    for (const {schema, name, key} of tables) {
+      const rows = await session.query(
+        `SELECT ${key === null ? "t::text || '#' || row_number() OVER (PARTITION BY t::text)" : `(ROW(${key ?? ''}))::text`} AS key, t::text AS row
          FROM ONLY ${quoteIdentifier(schema ?? '')}.${quoteIdentifier(name ?? '')} t`,
-    );
-    image[`${schema ?? ''}.${name ?? ''}`] = Object.fromEntries(
-      rows.map((row) => [row['key'] ?? '', row['row'] ?? '']),
-    );
-  }
-  return image;
+      );
+      image[`${schema ?? ''}.${name ?? ''}`] = Object.fromEntries(
+        rows.map((row) => [row['key'] ?? '', row['row'] ?? '']),
+      );
+    }
+    return image;
+  });
 }
 
 /** The expected state: the backup's rows of the tables, and all others unchanged. */
@@ -123,29 +133,33 @@ async function disturbShop(seed: number): Promise<void> {
 }
 
 describe('rows of the sample shop that were deleted and changed', () => {
-  it.each<[number, DumpKind]>([
+  const kinds: [number, DumpKind][] = [
     [1, 'custom'],
     [2, 'sql.gz'],
     [3, 'directory'],
-  ])('are restored byte for byte, and everything else is unchanged (seed %i, %s)', async (seed, kind) => {
-    database = await createTempDatabase();
-    await backUp(kind);
-    const backup = await imageOf();
-    await disturbShop(seed);
-    const before = await imageOf();
-    const preview = await run({tables: shopTables, execute: false});
-    expect(await imageOf()).toEqual(before);
-    expect(preview.tables.map(({table, insert}) => [table, insert > 0])).toContainEqual([
-      'public.orders',
-      true,
-    ]);
-    const result = await run({tables: shopTables, plan: preview.plan});
-    expect(result.conflicts).toEqual([]);
-    expect(result.plan).toBe(preview.plan);
-    expect(await imageOf()).toEqual(expectedOf(backup, before, shopTables));
-    await takeBack(result.undoPath ?? '');
-    expect(await imageOf()).toEqual(before);
-  });
+  ];
+  it.each(cases(kinds))(
+    'are restored byte for byte, and everything else is unchanged (seed %i, %s)',
+    async (seed, kind) => {
+      database = await createTempDatabase();
+      await backUp(kind);
+      const backup = await imageOf();
+      await disturbShop(seed);
+      const before = await imageOf();
+      const preview = await run({tables: shopTables, execute: false});
+      expect(await imageOf()).toEqual(before);
+      expect(preview.tables.map(({table, insert}) => [table, insert > 0])).toContainEqual([
+        'public.orders',
+        true,
+      ]);
+      const result = await run({tables: shopTables, plan: preview.plan});
+      expect(result.conflicts).toEqual([]);
+      expect(result.plan).toBe(preview.plan);
+      expect(await imageOf()).toEqual(expectedOf(backup, before, shopTables));
+      await takeBack(result.undoPath ?? '');
+      expect(await imageOf()).toEqual(before);
+    },
+  );
 });
 
 const schema = `
@@ -191,10 +205,23 @@ const ownKeys = `
   INSERT INTO own.tank VALUES (1), (2);
   INSERT INTO own.can VALUES (1, 9), (2, NULL), (100, 1), (101, 2), (102, NULL)`;
 
-async function farm(): Promise<void> {
-  database = await createTempDatabase('template0');
+const farmName = 'rows_back_farm';
+const farmTemplate = 'rows_back_template';
+let farmBackup: string;
+
+beforeAll(async () => {
+  farmBackup = folder = await tempFolder();
+  database = await createTempDatabase('template0', farmName);
   await database.run(schema);
   await backUp();
+  await onServer((session) => session.query(`ALTER DATABASE ${farmName} RENAME TO ${farmTemplate}`));
+});
+afterAll(() => Promise.all([dropDatabase(farmTemplate), rm(farmBackup, {recursive: true, force: true})]));
+
+/** A copy of the farm under its own name, and of its backup. */
+async function farm(): Promise<void> {
+  database = await createTempDatabase(farmTemplate, farmName);
+  await cp(farmBackup, folder, {recursive: true, preserveTimestamps: true});
 }
 
 describe('in a schema with cycles, composite keys and partitions', () => {

@@ -10,6 +10,7 @@ import type {BackupRequest} from '../../src/lib/services/backup/options.js';
 import type {BackupResult} from '../../src/lib/services/backup/result.js';
 import {verifyBackups} from '../../src/lib/services/verify/verify.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
+import {cases} from '../support/long-form.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
@@ -39,47 +40,50 @@ const backup = (request: BackupRequest = {}, config: Config = {}): Promise<Backu
   backupDatabase(context(config), {skipUnchanged: true, ...request});
 const inodeOf = async (path: string | null): Promise<number> => (await stat(path ?? '')).ino;
 
-describe.each(['custom', 'sql', 'directory'] as const)('an unchanged database in %s format', (format) => {
-  it('is a backup with its own time that shares the stored bytes', async () => {
-    const first = await backup({format});
-    const second = await backup({format});
-    const third = await backup({format});
-    expect([first.equalTo, second.equalTo, third.equalTo]).toEqual([null, first.id, first.id]);
-    const fileOf = ({path}: BackupResult) => (format === 'directory' ? join(path ?? '', 'toc.dat') : path);
-    expect(await inodeOf(fileOf(third))).toBe(await inodeOf(fileOf(first)));
-    const {backups, problems} = await readCatalogue(join(folder, 'backups/database'));
-    expect(problems).toEqual([]);
-    expect(backups.map(({id}) => id)).toEqual([third.id, second.id, first.id]);
-    expect(new Set(backups.map(({createdAt}) => createdAt.getTime())).size).toBe(3);
-    expect(
-      (await readdir(join(folder, 'backups/database'))).filter((name) => name.endsWith('.partial')),
-    ).toEqual([]);
+describe.each(cases(['custom', 'sql', 'directory'] as const))(
+  'an unchanged database in %s format',
+  (format) => {
+    it('is a backup with its own time that shares the stored bytes', async () => {
+      const first = await backup({format});
+      const second = await backup({format});
+      const third = await backup({format});
+      expect([first.equalTo, second.equalTo, third.equalTo]).toEqual([null, first.id, first.id]);
+      const fileOf = ({path}: BackupResult) => (format === 'directory' ? join(path ?? '', 'toc.dat') : path);
+      expect(await inodeOf(fileOf(third))).toBe(await inodeOf(fileOf(first)));
+      const {backups, problems} = await readCatalogue(join(folder, 'backups/database'));
+      expect(problems).toEqual([]);
+      expect(backups.map(({id}) => id)).toEqual([third.id, second.id, first.id]);
+      expect(new Set(backups.map(({createdAt}) => createdAt.getTime())).size).toBe(3);
+      expect(
+        (await readdir(join(folder, 'backups/database'))).filter((name) => name.endsWith('.partial')),
+      ).toEqual([]);
 
-    // The bytes stay until the last backup that shares them is removed.
-    await removeBackup(await readBackup(first.metadataPath ?? ''), passBy);
-    await removeBackup(await readBackup(second.metadataPath ?? ''), passBy);
-    const {results} = await verifyBackups(
-      context(),
-      {},
-      {backupFile: third.id ?? '', level: 'archive', scratch: {kind: 'same'}},
-    );
-    expect(results.map(({outcome}) => outcome)).toEqual(['passed']);
-    expect(await backup({format})).toMatchObject({equalTo: first.id});
-  });
-});
+      // The bytes stay until the last backup that shares them is removed.
+      await removeBackup(await readBackup(first.metadataPath ?? ''), passBy);
+      await removeBackup(await readBackup(second.metadataPath ?? ''), passBy);
+      const {results} = await verifyBackups(
+        context(),
+        {},
+        {backupFile: third.id ?? '', level: 'archive', scratch: {kind: 'same'}},
+      );
+      expect(results.map(({outcome}) => outcome)).toEqual(['passed']);
+      expect(await backup({format})).toMatchObject({equalTo: first.id});
+    });
+  },
+);
 
-it.each([
+const changes = [
   ['a row', `UPDATE products SET name = name || '!'`],
-  ['a sequence', `SELECT nextval('tickets')`],
   ['a large object', `SELECT lo_put(424242, 0, '\\x02')`],
-  ['a comment', `COMMENT ON TABLE products IS 'people'`],
   ['a grant', 'GRANT SELECT ON products TO PUBLIC'],
-  ['a default', `ALTER TABLE products ALTER name SET DEFAULT 'nobody'`],
-  ['a function', 'CREATE FUNCTION one() RETURNS int LANGUAGE sql AS $$SELECT 1$$'],
   [
     'a setting of the database',
     `DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = ''5MB''', current_database()); END$$`,
   ],
+  ['a sequence', `SELECT nextval('tickets')`],
+  ['a comment', `COMMENT ON TABLE products IS 'people'`],
+  ['a default', `ALTER TABLE products ALTER name SET DEFAULT 'nobody'`],
+  ['a function', 'CREATE FUNCTION one() RETURNS int LANGUAGE sql AS $$SELECT 1$$'],
   [
     'a comment on the database',
     `DO $$BEGIN EXECUTE format('COMMENT ON DATABASE %I IS ''x''', current_database()); END$$`,
@@ -88,7 +92,8 @@ it.each([
     'a grant on the database',
     `DO $$BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END$$`,
   ],
-])('stores a backup of its own after a change of %s', async (_what, statement) => {
+] as const;
+it.each(cases(changes, 4))('stores a backup of its own after a change of %s', async (_what, statement) => {
   await backup();
   await shop.run(statement);
   const changed = await backup();

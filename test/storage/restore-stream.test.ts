@@ -10,6 +10,7 @@ import {restoreFrom} from '../../src/lib/services/restore/restore.js';
 import type {Progress} from '../../src/lib/progress/progress.js';
 import {makeKey} from '../support/age.js';
 import {createBucket, keysIn, storeClient, storeEnvironment} from '../support/bucket.js';
+import {cases} from '../support/long-form.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, dropDatabase, existingDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js'; // prettier-ignore
 import {testContext} from '../support/test-context.js';
@@ -75,7 +76,7 @@ async function changeTheDump(): Promise<void> {
   await storeClient().send(new PutObjectCommand({Bucket: bucket, Key, Body: bytes}));
 }
 
-describe.each(['custom', 'sql'] as const)('a backup in %s format', (format) => {
+describe.each(cases(['custom', 'sql'] as const))('a backup in %s format', (format) => {
   it('is restored without a local copy, unless several connections load it', async () => {
     await backUp(format);
     const streaming = context();

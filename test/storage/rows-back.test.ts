@@ -70,15 +70,15 @@ const kept = (name: string): boolean => !name.startsWith('.');
 describe.each(
   cases(
     [
-      ['custom', true, true],
       ['directory', false, true],
       ['sql', true, true],
+      ['custom', true, true],
       ['custom', true, false],
       ['custom', false, true],
       ['directory', true, false],
       ['sql', true, false],
     ] as const,
-    4,
+    2,
   ),
 )('of a backup in %s format (encrypted: %s, in a bucket: %s)', (format, isEncrypted, isInBucket) => {
   it('rows are restored byte for byte and undone, without a local copy of the backup', async () => {
