@@ -1,14 +1,18 @@
 /** Restores of a project at Supabase: over itself after damage, into a new project, and beside it on the same server. */
+import {execFileSync} from 'node:child_process';
 import {rm} from 'node:fs/promises';
-import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {join} from 'node:path';
+import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
 import {AppError} from '../../src/lib/base/errors.js';
 import {withSession} from '../../src/lib/postgres/client.js';
-import type {Connection} from '../../src/lib/postgres/connect/connection.js';
+import {type Connection, libpqEnvironment} from '../../src/lib/postgres/connect/connection.js';
 import {checkMachine} from '../../src/lib/services/doctor/doctor.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import {listBackups} from '../../src/lib/services/status/list-backups.js';
+import {refresh} from '../../src/lib/services/refresh/refresh.js';
 import {restoreDatabase, type RestoreResult} from '../../src/lib/services/restore/execute.js';
 import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
+import type {MasksConfig} from '../../src/lib/settings/mask-config.js';
 import {accessOf} from '../support/access-of.js';
 import {databaseFacts, differences} from '../support/database-facts.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -31,6 +35,13 @@ const ofUser = (facts: readonly string[]): string[] =>
       /\| "?(public|app|supabase_migrations)"?[.| ]/.test(line) &&
       !/^(?:member|comment|setting|extension|default right \| supabase_admin)/.test(line),
   );
+
+/** All rows, in a plain dump. */
+const rowsOf = (connection: Connection): string =>
+  execFileSync(join(inject('serverBin'), 'pg_dump'), ['--data-only', connection.database], {
+    env: {...process.env, ...libpqEnvironment(connection)},
+    encoding: 'utf8',
+  });
 
 describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i', (major) => {
   let server: SupabaseServer;
@@ -423,5 +434,66 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     expect(facts).toEqual(
       expect.arrayContaining(before.filter((line) => line.startsWith('rows | auth.users'))),
     );
+  });
+
+  const peopleSql = `SELECT email AS value FROM auth.users UNION SELECT raw_user_meta_data ->> 'full_name' FROM auth.users UNION SELECT full_name FROM public.profiles`;
+  const joinsSql = `SELECT (SELECT count(*) FROM auth.users u JOIN auth.identities i USING (email)) AS identities, (SELECT count(*) FROM public.profiles p JOIN auth.users u USING (id)) AS profiles,
+      (SELECT count(*) FROM public.messages m JOIN public.profiles p ON p.id = m.author) AS messages`;
+  const refreshContext = (masks: MasksConfig, env: Record<string, string> = {}) =>
+    testContext(folder, {
+      env: {STAGING_URL: urlOf(fresh.project), ...env},
+      settings: {databaseUrl: urlOf(server.project), config: {masks, keepDefinitions: {'POLICY public.payments club mail only': 'domain of the club'}}},
+    }); // prettier-ignore
+  const asked = {targetUrlEnv: 'STAGING_URL', keepSetAside: 1} as const;
+
+  it('replaces the content of another project by a masked copy, with the users and sessions that were there', async () => {
+    await backUp('custom');
+    await expect(refresh(refreshContext({}), {}, asked)).rejects.toMatchObject({
+      code: 'PERSONAL_DATA',
+      details: expect.not.arrayContaining([expect.stringMatching(/^(?:vault|cron)\./)]) as unknown,
+    });
+    const masks = {
+      'public.profiles.full_name': {mask: 'name'},
+      'public.promo_codes.secret_note': {mask: 'text'},
+      // Its rows are not restored, so that the rule has no effect.
+      'cron.job.username': {mask: 'keep', reason: 'a role'},
+    } as const;
+    const asFresh = (sql: string) =>
+      withSession(fresh.admin(), async (session) => {
+        await session.client.query(`SET session_replication_role = replica; ${sql}`);
+      });
+    const find = (one: SupabaseServer, sql: string) =>
+      withSession(one.admin(), (session) => session.query(sql));
+    const people = (await find(server, peopleSql)).map(({value}) => value ?? '');
+    const left = `INSERT INTO auth.users (id, email) VALUES ('99999999-0000-4000-8000-000000000001', 'left@real.example');
+        INSERT INTO auth.sessions (id, user_id) VALUES ('99999999-0000-4000-8000-000000000001', '99999999-0000-4000-8000-000000000001')`;
+    // Over an empty project, and in the long form over a full one.
+    for (const way of cases(['fill', 'clean'])) {
+      await asFresh(left);
+      const done = await refresh(refreshContext(masks), {}, asked);
+      expect(done).toMatchObject({isInPlace: true, setAside: null, masked: {proof: {passed: true}}});
+      expect(done.safetyBackup === null).toBe(way === 'fill');
+      const rows = rowsOf(fresh.admin());
+      expect(rows).toContain('@masked.invalid');
+      expect(
+        [...people, 'left@real.example'].filter((value) => value !== '' && rows.includes(value)),
+      ).toEqual([]);
+      expect(await find(fresh, joinsSql)).toEqual(await find(server, joinsSql));
+      expect(await find(fresh, 'SELECT count(*) AS rows FROM auth.sessions')).toEqual([{rows: '0'}]);
+      expect(await find(fresh, 'SELECT conname FROM pg_constraint WHERE NOT convalidated')).toEqual([]);
+      expect(await find(fresh, `SELECT datname FROM pg_database WHERE datname LIKE 'postgres\\_%'`)).toEqual(
+        [],
+      );
+      expect(
+        await find(
+          fresh,
+          `SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = 'postgres'`,
+        ),
+      ).toEqual([{comment: expect.stringMatching(/^destino-db masked /) as string}]);
+    }
+    const all = differences(withoutTied(before), withoutTied(await databaseFacts(fresh.admin())));
+    expect(
+      all.filter((line) => !/^. (?:rows|comment|sequence \| (?:auth|cron)\.\S+) \| /.test(line)),
+    ).toEqual([]);
   });
 });

@@ -29,6 +29,14 @@ function previewLines(result: RefreshResult, style: Style, {now, repeat}: Refres
     ['content', `${countOf(result.tables.length, 'table')}, ${countOf(totalRows(result), 'row')}`],
     ['target', `${printable(result.target)} on ${printable(result.host)}`],
     ['there now', result.present ?? 'no such database; the refresh creates it'],
+    ...(result.isInPlace
+      ? [
+          [
+            'how',
+            'in place, in one transaction after a safety backup, because the database cannot be swapped',
+          ],
+        ]
+      : []),
     ['space', `about ${formatBytes(result.estimatedSize)} on the server's disk`],
   ];
   return [
@@ -48,7 +56,7 @@ function previewLines(result: RefreshResult, style: Style, {now, repeat}: Refres
       ? []
       : [
           style.red(
-            `${countOf(personalDefinitions.length, 'definition')} that look personal would stop the run:`,
+            `${countOf(personalDefinitions.length, 'definition')} that ${personalDefinitions.length === 1 ? 'looks' : 'look'} personal would stop the run:`,
           ),
           ...personalDefinitions.map((one) => `  ${printable(describeDefinition(one))}`),
           '',
@@ -87,7 +95,7 @@ function maskLines({masks, kept, emptied, subset, notLooked, notes}: RefreshResu
 
 function doneLines(result: RefreshResult, style: Style, {bin, variable}: RefreshView): string[] {
   const target = printable(result.target);
-  const {masked, setAside, dropped} = result;
+  const {masked, setAside, safetyBackup, dropped} = result;
   const rows = masked?.tables.reduce((sum, one) => sum + one.rows, 0) ?? 0;
   const checks = masked?.proof.checks ?? [];
   return [
@@ -110,6 +118,12 @@ function doneLines(result: RefreshResult, style: Style, {bin, variable}: Refresh
       : [
           `The database as it was before is kept as ${printable(setAside)}.`,
           `Take it back:   ${printable(`DIRECT_URL="$${variable}" ${shellCommand([bin, 'undo', '--target-db', result.target])}`)}`,
+        ]),
+    ...(safetyBackup === null
+      ? []
+      : [
+          `The database as it was before is in the safety backup ${printable(safetyBackup)}.`,
+          `Take it back:   ${printable(`DIRECT_URL="$${variable}" ${shellCommand([bin, 'restore', safetyBackup, '--target-db', result.target, '--clean'])}`)}`,
         ]),
     ...(dropped.length === 0 ? [] : [`Dropped: ${dropped.map(printable).join(', ')}.`]),
   ];

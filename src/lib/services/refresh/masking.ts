@@ -15,12 +15,14 @@ import {findPersonalInDefinitions, type PersonalDefinition} from '../../masks/pe
 import {planMasks, refuseForeignPartitions} from '../../masks/plan-masks.js';
 import {type MaskProof, proveMasks, recordUnmasked} from '../../masks/prove-masks.js';
 import {withSession} from '../../postgres/client.js';
+import type {NamedTable} from '../../postgres/quote.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import type {RunContext} from '../../run/run-context.js';
 import {columnNameParts} from '../../settings/column-name.js';
 import type {Settings} from '../../settings/settings.js';
 import {type DumpDefinition, propertiesType} from '../../dump/dump-definitions.js';
 import {backupProperties} from '../restore/database-defaults.js';
+import {expectedTables} from '../restore/load-and-compare.js';
 import type {RestorePlan} from '../restore/plan.js';
 import {readTableRows} from '../restore/read-rows.js';
 import {readDumpDefinitions} from '../restore/source.js';
@@ -63,18 +65,25 @@ const shortestKeyBytes = 16;
  */
 export async function planMasking(
   context: RunContext,
-  {source, load, present}: RestorePlan,
+  plan: RestorePlan,
   isPreview: boolean,
 ): Promise<MaskingPlan> {
   const {settings, signal, progress} = context;
-  const rules = maskRules(settings.config.masks);
+  const {source, load, present} = plan;
+  const all = maskRules(settings.config.masks);
   maskKey(settings);
-  const definitions = await readDumpDefinitions(source, load.pgRestore, signal);
-  const tables = new Set(definitions.filter(({type}) => type === 'TABLE').map(qualifiedName));
-  const isThere = (table: {readonly schema: string; readonly name: string}): boolean =>
-    tables.has(qualifiedName(table));
-  const unknown = [...rules.columns, ...rules.emptied].find(
-    ({table, isBuiltIn}) => !isBuiltIn && !isThere(table),
+  const dumped = await readDumpDefinitions(source, load.pgRestore, signal);
+  // Objects that are not restored need no rule, such as secrets of an extension that the server lacks.
+  const definitions = dumped.filter((definition) => load.leftOut.why(definition) === undefined);
+  const filled = expectedTables(plan);
+  // A table of an extension can have rows without a definition.
+  const namesOfTables = (some: readonly DumpDefinition[], filledOnes: readonly NamedTable[]): Set<string> =>
+    new Set([...some.filter(({type}) => type === 'TABLE'), ...filledOnes].map(qualifiedName));
+  const known = namesOfTables(dumped, source.tables);
+  const tables = namesOfTables(definitions, filled);
+  const isThere = (table: NamedTable): boolean => tables.has(qualifiedName(table));
+  const unknown = [...all.columns, ...all.emptied].find(
+    ({table, isBuiltIn}) => !isBuiltIn && !known.has(qualifiedName(table)),
   );
   if (unknown)
     throw new AppError(
@@ -82,6 +91,10 @@ export async function planMasking(
       `The config names masks for ${qualifiedName(unknown.table)}, which is not a table of the backup. Nothing was changed.`,
       {hint: 'See masks in the config file.'},
     );
+  const rules: MaskRules = {
+    columns: all.columns.filter(({table}) => isThere(table)),
+    emptied: all.emptied.filter(({table}) => isThere(table)),
+  };
   const {subset = {}} = settings.config;
   const unknownPart = Object.keys(subset).find(
     (name) => !tables.has((columnNameParts(name) ?? []).join('.')),
@@ -94,7 +107,7 @@ export async function planMasking(
     );
   const {columns: personal, notLooked} = await progress.step('Look for personal data', async (step) => {
     const finder = findPersonalByDump(definitions, rules, sampledRows);
-    const looked = source.tables.filter(
+    const looked = filled.filter(
       (table) => !rules.emptied.some((one) => qualifiedName(one.table) === qualifiedName(table)),
     );
     await readTableRows({
@@ -129,7 +142,7 @@ export async function planMasking(
   const personalDefinitions = inDefinitions.filter((one) => !isKept(one));
   if (!isPreview)
     refuseUnruled({columns: personal, definitions: personalDefinitions}, 'Nothing was changed.');
-  const columns = rules.columns.filter(({table}) => isThere(table));
+  const {columns} = rules;
   const nameOf = ({table, column}: (typeof columns)[number]): string => `${qualifiedName(table)}.${column}`;
   return {
     rules,
@@ -145,7 +158,7 @@ export async function planMasking(
         .filter(isKept)
         .map(({definition}) => ({column: definition, reason: keepDefinitions[definition] ?? ''})),
     ],
-    emptied: rules.emptied.flatMap(({table}) => (isThere(table) ? [qualifiedName(table)] : [])),
+    emptied: rules.emptied.map(({table}) => qualifiedName(table)),
     personal,
     personalDefinitions,
     notLooked,

@@ -9,14 +9,19 @@ import type {Connection} from '../../postgres/connect/connection.js';
 import {formatMaskedComment} from '../../postgres/inspect/masked-comment.js';
 import {describeObjects} from '../../postgres/inspect/inspect-target.js';
 import type {RunContext} from '../../run/run-context.js';
-import type {BackupSource} from '../../storage/fetch-backup.js';
+import {type BackupSource, withFetchedFolder} from '../../storage/fetch-backup.js';
+import {isSystemDatabase} from '../../catalog/replacing-flags.js';
 import {requireServerDisk} from '../guards/server-disk.js';
 import {dropOlderSetAside} from '../prune/prune-databases.js';
 import type {RestoreResult} from '../restore/execute.js';
 import type {RestoreRequest} from '../restore/options.js';
-import type {BeforeSwap, RestorePlan} from '../restore/plan.js';
+import type {PresentDatabase} from '../restore/can-swap.js';
+import {type BeforeSwap, lookAtTarget, type RestorePlan} from '../restore/plan.js';
+import {chooseStrategy} from '../restore/strategy.js';
 import {describeRoles} from '../restore/plan-roles.js';
 import {restoreFrom} from '../restore/restore.js';
+import {type InPlace, restoreInPlace} from './in-place.js';
+import {writeMaskedDump} from './masked-dump.js';
 import {type Masked, maskDatabase, type MaskingPlan, planMasking} from './masking.js';
 import {refuseProduction, refuseSource, targetOf, type TargetRequest} from './target.js';
 
@@ -44,6 +49,7 @@ export interface RefreshResult
       | 'present'
       | 'duration'
       | 'setAside'
+      | 'safetyBackup'
       | 'notes'
       | 'notCompared'
       | 'warnings'
@@ -55,6 +61,8 @@ export interface RefreshResult
   readonly estimatedSize: number;
   /** The outcome of the masks and of their checks; null in a dry run. */
   readonly masked: Masked | null;
+  /** Whether the content was replaced in one transaction, because the database cannot be swapped. */
+  readonly isInPlace: boolean;
   /** Names of older set-aside databases that were dropped. */
   readonly dropped: readonly string[];
 }
@@ -73,31 +81,52 @@ export async function refresh(
   const {database, host, port} = target;
   context.record({database: {name: database, systemIdentifier: null, host, port}});
   await refuseProduction(context, target);
+  // The name of such a database cannot change, so its content is replaced.
+  const isInPlace = isSystemDatabase(database);
+  if (isInPlace && request.dryRun !== true)
+    return withFetchedFolder(context, (folder) => refreshTarget(context, source, request, target, {folder, name: 'masked.sql.gz'})); // prettier-ignore
+  return refreshTarget(context, source, request, target, isInPlace ? 'preview' : undefined);
+}
+
+/** @param inPlace the file for the masked rows of a database that cannot be swapped; undefined for a swap */
+async function refreshTarget(
+  context: RunContext,
+  source: BackupSource,
+  request: RefreshRequest,
+  target: Connection,
+  inPlace: InPlace['file'] | 'preview' | undefined,
+): Promise<RefreshResult> {
+  const {database, host} = target;
+  const there = inPlace === undefined ? null : await lookInPlace(context, target);
   let masking: MaskingPlan | undefined;
   let masked: Masked | null = null;
   let estimatedSize = 0;
   let backup = '';
-  const beforeSwap: BeforeSwap = {
+  let planned: RestorePlan | undefined;
+  const at = context.clock.now().toISOString();
+  const beforeSwap: BeforeSwap = defined<BeforeSwap>({
     target,
+    isDiscarded: inPlace === undefined ? undefined : true,
     review: async (ctx, plan) => {
+      planned = plan;
       backup = plan.source.id;
       await refuseSource(ctx, target, plan.source.backup?.record ?? null);
       masking = await planMasking(ctx, plan, request.dryRun === true);
       estimatedSize = await requireSpace(ctx, plan);
-      if (request.dryRun !== true) await confirm(ctx, plan, masking, request.keepSetAside);
+      if (request.dryRun !== true)
+        await confirm(ctx, plan, masking, {there, keepSetAside: request.keepSetAside});
     },
     change: async (ctx, hidden) => {
       if (!masking) throw new AppError('UNEXPECTED', 'The masks were not planned.');
       masked = await maskDatabase(ctx, hidden, masking);
+      if (planned && typeof inPlace === 'object') {
+        const [plan, file] = [planned, inPlace];
+        await ctx.progress.step('Write the masked copy', () => writeMaskedDump(ctx, plan, hidden, file));
+      }
     },
-    comment: (comment) =>
-      formatMaskedComment({
-        at: context.clock.now().toISOString(),
-        backup,
-        comment,
-      }),
-  };
-  const restored = await restoreFrom(
+    comment: (comment) => formatMaskedComment({at, backup, comment}),
+  });
+  const filled = await restoreFrom(
     context,
     source,
     defined<RestoreRequest>({
@@ -109,10 +138,17 @@ export async function refresh(
     }),
     beforeSwap,
   );
-  if (!masking) throw new AppError('UNEXPECTED', 'The masks were not planned.');
+  if (!masking || !planned) throw new AppError('UNEXPECTED', 'The masks were not planned.');
+  const {source: from} = planned;
+  const restored =
+    typeof inPlace === 'object'
+      ? await restoreInPlace(context, request, {target, source: from, file: inPlace, rules: masking.rules, tag: {at, backup}}) // prettier-ignore
+      : filled;
   const dropped = restored.setAside === null ? [] : await dropOlder(context, target, request.keepSetAside);
-  const {mode, backupPath, backupCreatedAt, present, duration, setAside, notes, notCompared, warnings} =
-    restored;
+  const {setAside, safetyBackup, notes, notCompared} = restored;
+  const {mode, backupPath, backupCreatedAt, warnings} = filled;
+  const present = there === null ? filled.present : describeObjects(there.objects);
+  const duration = filled.duration + (restored === filled ? 0 : restored.duration);
   const {rules: _rules, ...shown} = masking;
   return {
     mode,
@@ -127,12 +163,27 @@ export async function refresh(
     estimatedSize,
     masked,
     duration,
+    isInPlace: inPlace !== undefined,
     setAside,
+    safetyBackup,
     dropped,
     notes,
     notCompared,
     warnings,
   };
+}
+
+/** @throws DATABASE_NOT_FOUND, NOT_SUPPORTED_HERE for a template */
+async function lookInPlace(context: RunContext, target: Connection): Promise<PresentDatabase> {
+  const {database} = target;
+  const present = await lookAtTarget(target, context.signal);
+  if (!present)
+    throw new AppError(
+      'DATABASE_NOT_FOUND',
+      `The database "${database}" does not exist. Nothing was changed.`,
+    );
+  chooseStrategy({clean: true}, database, present, false);
+  return present;
 }
 
 /** Every masked row is written a second time. @returns bytes @throws DISK_FULL */
@@ -164,9 +215,10 @@ async function confirm(
   context: RunContext,
   {source, target, present, roles}: RestorePlan,
   masking: MaskingPlan,
-  keepSetAside: number,
+  {there, keepSetAside}: {readonly there: PresentDatabase | null; readonly keepSetAside: number},
 ): Promise<void> {
-  if (!present && !roles) return;
+  const replaced = there ?? present;
+  if (!replaced && !roles) return;
   const {database, host} = target;
   await context.confirm({
     action: `Replace the database "${database}" by a masked copy of the backup ${source.id}.`,
@@ -176,8 +228,10 @@ async function confirm(
     plan: [
       `backup  ${source.path}, made ${formatTime(source.createdAt.toISOString())}`,
       `masks  ${masking.masks.length === 0 ? 'none' : masking.masks.map(({column, mask}) => `${column} (${mask})`).join(', ')}`,
-      `there now  ${present ? describeObjects(present.objects) : 'nothing'}`,
-      `how  the backup is restored beside it, masked and checked; then the names are swapped, and the old database is kept (the newest ${keepSetAside}; older ones are dropped)`,
+      `there now  ${replaced ? describeObjects(replaced.objects) : 'nothing'}`,
+      there
+        ? 'how  the backup is restored beside it, masked and checked; then a safety backup is made, and the masked copy replaces the content in one transaction'
+        : `how  the backup is restored beside it, masked and checked; then the names are swapped, and the old database is kept (the newest ${keepSetAside}; older ones are dropped)`,
       ...(roles ? [`created first  ${describeRoles(roles)}`] : []),
     ],
   });

@@ -12,6 +12,7 @@ import {withMaintenanceSession} from '../../postgres/databases/maintenance.js';
 import {inspectSystemIdentifier, parseOnlyRow} from '../../postgres/inspect/inspect-database.js';
 import type {RunContext} from '../../run/run-context.js';
 import {isListedHost} from '../../settings/production.js';
+import type {Settings} from '../../settings/settings.js';
 import {isProductionDatabase} from '../guards/production.js';
 
 export interface TargetRequest {
@@ -43,6 +44,31 @@ export function targetOf({settings}: RunContext, {targetUrlEnv, targetDb}: Targe
   );
   refuseTransactionPooler(connection);
   return withDatabase(connection, targetDb ?? connection.database);
+}
+
+/** The settings of a run for the target; nothing in them belongs to the database of the backups. */
+export function settingsOfTarget(
+  given: Settings,
+  {targetUrlEnv}: TargetRequest,
+  {database}: Connection,
+): Settings {
+  const settings = {...given};
+  // Both are for DIRECT_URL alone.
+  delete settings.commandPassword;
+  delete settings.sshTunnel;
+  const {environment} = given;
+  const isOther = (name: string): boolean => /^PG[A-Z]/.test(name) && name !== 'PGPASSFILE';
+  return {
+    ...settings,
+    databaseUrl: undefined,
+    databaseName: database,
+    urlPreference: [targetUrlEnv],
+    environment: {
+      ...environment,
+      get: (name) => (isOther(name) ? undefined : environment.get(name)),
+      originOf: (name) => environment.originOf(name),
+    },
+  };
 }
 
 /** @throws GUARD */

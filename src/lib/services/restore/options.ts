@@ -2,6 +2,7 @@
 import type {BackupContent} from '../../run/check-outcome.js';
 import {AppError} from '../../base/errors.js';
 import type {Globals} from '../../postgres/inspect/inspect-globals.js';
+import type {NamedTable} from '../../postgres/quote.js';
 import type {ToastCompression} from '../../postgres/tools/pg-restore.js';
 
 /** The flags of `restore`, undefined or empty if not given. */
@@ -31,6 +32,8 @@ export interface RestoreRequest {
   readonly dryRun?: boolean;
   /** Whether a dry run lists the keys of rows that would be lost. */
   readonly details?: boolean;
+  /** Tables of the platform whose rows are replaced, where others only get their missing rows. */
+  readonly replacedRows?: readonly NamedTable[];
   /** How long to wait for another run that changes the same database, ms. */
   readonly waitMs?: number;
   /** How long to wait for locks of other sessions, ms. */

@@ -103,6 +103,8 @@ export interface BeforeSwap {
    * @throws an error that stops the run
    */
   readonly review: (context: RunContext, plan: RestorePlan) => Promise<void>;
+  /** Whether the new database is dropped after `change`, and the target is not looked at and not touched. */
+  readonly isDiscarded?: boolean;
   /** Changes the new database after it was compared with the backup. Until the swap, it belongs to the restoring role, and only that role can connect. */
   readonly change: (context: RunContext, hidden: Connection) => Promise<void>;
   /** The comment of the database from the swap on. @param comment the one that it would have without this work, without the tag of a masked copy */
@@ -158,7 +160,8 @@ export async function planRestore(
     }
   });
   return context.progress.step('Look at the target', async (step) => {
-    const present = await lookAtTarget(target, signal);
+    const isDiscarded = beforeSwap?.isDiscarded === true;
+    const present = isDiscarded ? null : await lookAtTarget(target, signal);
     const isPart = found.backup !== null && found.backup.content !== 'whole';
     if (!present && request.createDb !== true) throw await noSuchDatabase(target, signal);
     const strategy = chooseStrategy(request, target.database, present, isPart);
@@ -168,7 +171,7 @@ export async function planRestore(
           maintenance: await findMaintenance(connection, target, signal),
         }
       : null;
-    if (beside && !present) await refuseExisting(beside.maintenance, target.database, signal);
+    if (beside && !present && !isDiscarded) await refuseExisting(beside.maintenance, target.database, signal);
     const session = beside?.maintenance ?? target;
     const rights = await withSession(
       session,
@@ -273,6 +276,9 @@ export async function planRestore(
       outsideKeys,
       doubtful,
       managed,
+      replaced: request.replacedRows?.filter((table) =>
+        present?.ownership?.relations.some((one) => one.party === 'platform' && isSame(table)(one)),
+      ),
       selected: selection ? namesOfSelection(selection, onlyTables) : undefined,
       keyOrder,
     });

@@ -124,6 +124,12 @@ async function fillAndSwap(
         throw error;
       },
     );
+    if (plan.beforeSwap?.isDiscarded === true) {
+      await withSession(maintenance, (open) => dropWorkDatabase(open, maintenance, staging));
+      await stagingDone();
+      await journal.close();
+      return {...loaded, setAside: null};
+    }
     if (setAside !== null) await runHook(context, 'beforeSwap', withDatabase(plan.target, staging), target);
     await stillLocked(maintenance, session, lock, async (locked) => {
       notCompared.push(...(await copyProperties(context, plan, locked, staging, copied)));

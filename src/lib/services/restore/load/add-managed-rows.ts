@@ -1,11 +1,12 @@
-/** Adds missing rows of a backup to the platform's tables; present rows are not changed. */
+/** Adds missing rows of a backup to the platform's tables; present rows are not changed, unless a masked copy replaces them. */
 import {z} from 'zod';
 import {qualifiedName} from '../../../base/qualified-name.js';
 import type {DumpedTable} from '../../../fingerprint/table-contents.js';
 import type {DumpStatement} from '../../../dump/dump-statements.js';
 import type {Session} from '../../../postgres/client.js';
 import {jsonText, parseRows, pgBoolean} from '../../../postgres/inspect/inspect-database.js';
-import {quoteIdentifier, quoteLiteral, quoteQualified} from '../../../postgres/quote.js';
+import {messageOf} from '../../../base/errors.js';
+import {type NamedTable, quoteIdentifier, quoteLiteral, quoteQualified} from '../../../postgres/quote.js';
 import {isJobTable, scheduleJobs} from './schedule-jobs.js';
 import {setTriggers, silenceTriggers} from '../../../postgres/silence-triggers.js';
 
@@ -24,6 +25,8 @@ export interface ManagedRows {
   before(statement: DumpStatement): Promise<string | undefined>;
   /** Adds the loaded rows. */
   finish(): Promise<AddedRows[]>;
+  /** Tables to replace whose present rows could not be deleted, with the server's message. */
+  notEmptied(): readonly {readonly table: string; readonly why: string}[];
 }
 
 interface Arrived {
@@ -39,28 +42,35 @@ const afterRows = new Set([
 
 /**
  * Loads rows into temporary tables, and adds them before foreign keys of the user's tables refer to them. Needs an open transaction.
+ * @param replaced tables that lose their present rows first
  * @param source name of the dumped database
  * @param onAdded called after rows were added
  */
 export function addManagedRows(
   session: Session,
   tables: readonly DumpedTable[],
-  source: string | undefined,
-  onAdded: () => Promise<void>,
+  replaced: readonly NamedTable[],
+  {source, onAdded}: {readonly source: string | undefined; readonly onAdded: () => Promise<void>},
 ): ManagedRows {
   const byName = new Map(tables.map((table) => [`${table.schema} ${table.name}`, table]));
   const arrived: Arrived[] = [];
+  const notEmptied: {table: string; why: string}[] = [];
   let added: AddedRows[] | undefined;
   const finish = async (): Promise<AddedRows[]> => {
     if (added) return added;
+    for (const table of replaced) {
+      const why = await empty(session, table);
+      if (why !== undefined) notEmptied.push({table: qualifiedName(table), why});
+    }
     added = await add(session, arrived, source);
     if (added.length > 0) await onAdded();
     return added;
   };
   return {
     finish,
+    notEmptied: () => notEmptied,
     async before({section}) {
-      if (section && afterRows.has(section.type) && arrived.length > 0) await finish();
+      if (section && afterRows.has(section.type) && arrived.length + replaced.length > 0) await finish();
       const table =
         section?.type === 'TABLE DATA' ? byName.get(`${section.schema} ${section.name}`) : undefined;
       if (!table) return undefined;
@@ -71,6 +81,23 @@ export function addManagedRows(
       return `COPY pg_temp.${temporary} (${columnsOf(table)}) FROM stdin;`;
     },
   };
+}
+
+/** Foreign keys cascade, and triggers can refuse. @returns why the rows are still there */
+async function empty(session: Session, {schema, name}: NamedTable): Promise<string | undefined> {
+  const table = quoteQualified(schema, name);
+  // A trigger for each statement refuses also where there are none.
+  if ((await session.query(`SELECT 1 FROM ${table} LIMIT 1`)).length === 0) return undefined;
+  await session.query('SAVEPOINT destino_rows');
+  try {
+    await session.query(`DELETE FROM ${table}`);
+  } catch (error) {
+    await session.query('ROLLBACK TO SAVEPOINT destino_rows');
+    return messageOf(error);
+  } finally {
+    await session.query('RELEASE SAVEPOINT destino_rows');
+  }
+  return undefined;
 }
 
 const columnsOf = ({columns}: DumpedTable): string => columns.map(quoteIdentifier).join(', ');

@@ -65,6 +65,8 @@ export interface DumpLoad extends RestoredParts {
   readonly dependents?: RemadeDependents;
   /** Tables of the platform to which rows are added, in one transaction. */
   readonly managed: readonly DumpedTable[];
+  /** Tables of the platform that lose their present rows first. */
+  readonly replaced?: readonly NamedTable[];
   /** Name of the dumped database. */
   readonly sourceDatabase?: string;
   /** Only for rows alone, which are loaded in one transaction. */
@@ -374,9 +376,10 @@ async function runStatements(
   const {errors, notes, onTable, checkpoint} = gathered;
   const lent = lendSchemas(session);
   const tables = load.options.schemaOnly ? [] : load.managed;
-  const managed = addManagedRows(session, tables, load.sourceDatabase, () =>
-    checkpoint('restore.rows-added'),
-  );
+  const managed = addManagedRows(session, tables, load.options.schemaOnly ? [] : (load.replaced ?? []), {
+    source: load.sourceDatabase,
+    onAdded: () => checkpoint('restore.rows-added'),
+  });
   const isInherited = load.options.isCleaning ? await findInheritedConstraints(session) : () => false;
   const skipped = await runDumpScript({
     session,
@@ -398,6 +401,8 @@ async function runStatements(
   const added = await managed.finish();
   if (added.length > 0) notes.add(`rows of the platform's tables: ${added.map(describeAdded).join('; ')}`);
   for (const line of added.flatMap(({refused = []}) => refused)) notes.add(line);
+  for (const {table, why} of managed.notEmptied())
+    notes.add(`${table} keeps its present rows, which this role could not delete: ${why}`);
   await lent.takeBack();
   errors.push(...skipped.map(({object, message}) => `${message} (${object})`));
 }
@@ -467,7 +472,13 @@ async function runDependents(
       return null;
     return takes(statement) === null ? null : rights(statement);
   };
-  const own = defined<DumpLoad>({...load, managed: [], drops: undefined, outsideKeys: dependents.keys});
+  const own = defined<DumpLoad>({
+    ...load,
+    managed: [],
+    replaced: undefined,
+    drops: undefined,
+    outsideKeys: dependents.keys,
+  });
   await runStatements(own, session, sql, edit, gathered, signal);
 }
 
