@@ -1,6 +1,6 @@
 /** refresh from a shell: a masked copy of the sample shop that has none of its people and still fits together; what it refuses. */
 import {execFileSync} from 'node:child_process';
-import {rm, writeFile} from 'node:fs/promises';
+import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, expect, inject, it} from 'vitest';
 import {libpqEnvironment} from '../../src/lib/postgres/connect/connection.js';
@@ -143,6 +143,13 @@ it('records its backups as masked, which --latest never means for production', a
   expect(backups.find((one) => one.id === id)?.masked).toBe(true);
   expect(backups.filter(({masked}) => masked)).toHaveLength(1);
   expect((await run(['list'])).stdout).toContain('whole, masked');
+  expect((await run(['show', id])).stdout).toMatch(/contains +the whole database, of a masked copy/);
+  expect((await run(['status'])).stdout).toMatch(/refreshed_shop \(masked\) /);
+  expect((await run(['history'])).stdout).toMatch(
+    /refresh +refreshed_shop .*16 columns masked, \d+ checks passed/,
+  );
+  expect((await run(['report'])).status).toBe(0);
+  expect(await readFile(join(folder, 'backups', 'report.html'), 'utf8')).toContain('of a masked copy');
   // The masked copy itself may be restored from its own backup.
   const own = await run(['restore', 'latest', '--drop-existing', '--dry-run', '--json'], env);
   expect(own.json()).toMatchObject({backup: id});

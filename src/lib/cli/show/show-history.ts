@@ -46,6 +46,12 @@ function describe(run: RunRecord): string {
     ...(run.size === null ? [] : [formatBytes(run.size)]),
     ...(run.rows === null ? [] : [countOf(run.rows, 'row')]),
     ...proofs,
+    ...(run.masked === null
+      ? []
+      : [
+          `${countOf(run.masked.columns, 'column')} masked`,
+          `${countOf(run.masked.checks, 'check')}${run.masked.failed === 0 ? ' passed' : `, ${run.masked.failed} FAILED`}`,
+        ]),
     ...(run.orders === null ? [] : [countOf(run.orders, 'order')]),
     ...(run.deletedRows === null
       ? []

@@ -34,7 +34,7 @@ function headLines(result: ShowResult, style: Style): string[] {
     ['database', printable(`${result.database}${result.server === null ? '' : ` at ${result.server}`}`)],
     ['file', printable(result.path)],
     ['format', `${result.format}, ${formatBytes(result.size)}${locked}`],
-    ['contains', contentWords[result.content]],
+    ['contains', `${contentWords[result.content]}${result.masked ? ', of a masked copy' : ''}`],
     ['label', `${label === null ? '-' : printable(label)}${keep ? ' (kept by label --keep)' : ''}`],
     [
       'made by',

@@ -9,7 +9,7 @@ import {table} from './table.js';
 export function showStatus(result: StatusResult, style: Style): string[] {
   const {databases, findings, storage, checkedAt} = result;
   const rows = databases.map((database) => [
-    printable(database.label),
+    `${printable(database.label)}${database.newest?.masked === true ? ' (masked)' : ''}`,
     database.newest ? `${formatDuration(Math.max(0, database.newest.age))} ago` : 'none',
     database.newest?.proof ?? '-',
     database.newest ? formatBytes(database.newest.size) : '-',

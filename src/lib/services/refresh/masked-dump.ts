@@ -58,7 +58,7 @@ export async function writeMaskedDump(
   );
 }
 
-/** The dump with its headings; `put` receives the rows in their place. */
+/** The SQL of the dump with its headings; `put` receives the rows. */
 async function* withRowsOf(
   session: Session,
   sql: AsyncIterable<Buffer>,

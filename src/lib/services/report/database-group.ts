@@ -421,6 +421,7 @@ function backupTable({whole, partial}: OwnData): FoldedTable {
       backup.rows === null ? '' : formatCount(backup.rows),
       [
         ...(backup.isDamaged ? ['DAMAGED'] : []),
+        ...(backup.isMasked ? ['of a masked copy'] : []),
         ...backup.alarms.map((alarm) => `alarm: ${alarm}`),
         ...(backup.isOnDisk ? [] : ['removed since']),
       ].join('; '),

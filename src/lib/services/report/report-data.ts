@@ -1,6 +1,6 @@
 /** The data of a report: the audit log and the backups on disk joined into series. Pure. */
 import {qualifiedName} from '../../base/qualified-name.js';
-import {rowsOf} from '../../catalog/backup-record.js';
+import {isMasked, rowsOf} from '../../catalog/backup-record.js';
 import {type Backup, isGood, isUsable, safetyLabel, storedBytes} from '../../catalog/catalogue.js';
 import type {CheckedJob, DueRun, JobDatabase} from '../schedule/check-schedule.js';
 import {type DatabaseGroup, groupByDatabase, type SourceOf} from '../../catalog/database-groups.js';
@@ -128,6 +128,8 @@ export interface ReportedBackup {
   readonly content: BackupContent;
   /** Made by a restore, of what it was about to replace. */
   readonly isSafety: boolean;
+  /** Whether it is a backup of a masked copy. */
+  readonly isMasked: boolean;
   /** The tables and schemas that were chosen; empty also for a removed backup, as the log does not contain them. */
   readonly chosen: readonly string[];
   /** As in `databases`. */
@@ -387,6 +389,7 @@ function joinBackups(
       isDamaged: !isGood(backup),
       content,
       isSafety: label === safetyLabel,
+      isMasked: isMasked(record),
       chosen:
         content === 'tables'
           ? [...(record?.config.includeSchemas ?? []), ...(record?.config.includeTables ?? [])]
@@ -411,6 +414,7 @@ function joinBackups(
       isDamaged: known?.isDamaged ?? false,
       content: known?.content ?? run.content ?? (run.schemaOnly === true ? 'schema' : 'whole'),
       isSafety: known?.isSafety ?? false,
+      isMasked: known?.isMasked ?? false,
       chosen: known?.chosen ?? [],
       databaseLabel: ofBackup.get(run.backupId) ?? run.database?.name ?? '',
     });

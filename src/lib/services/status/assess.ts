@@ -1,6 +1,6 @@
 /** Assesses the backups from the catalogue, the audit log and the clock, without reading anything else. */
 import {defined} from '../../base/defined.js';
-import {rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
+import {isMasked, rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
 import {
   type Backup,
   type Catalogue,
@@ -73,6 +73,8 @@ export interface NewestBackup {
   /** Null for backups of the old scripts. */
   readonly rows: number | null;
   readonly proof: ProofLevel | null;
+  /** Whether it is a backup of a masked copy. */
+  readonly masked: boolean;
 }
 
 export const backupStates = ['unproven', ...proofLevels, 'damaged'] as const;
@@ -255,6 +257,7 @@ function describeBackup(backup: Backup, now: Date): NewestBackup {
     size: backup.sizeBytes,
     rows: backup.record ? rowsOf(backup.record) : null,
     proof: levelOf(backup.record),
+    masked: isMasked(backup.record),
   };
 }
 
