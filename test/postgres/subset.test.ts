@@ -1,6 +1,7 @@
 /** A subset of a database: chosen rows, what they refer to and what belongs to them, with every foreign key intact. */
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {withSession} from '../../src/lib/postgres/client.js';
+import {readCatalog} from '../../src/lib/rows/model/read-schema.js';
 import {silentStep} from '../../src/lib/progress/progress.js';
 import {type ReducedTable, reduceToSubset} from '../../src/lib/services/refresh/subset.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
@@ -12,7 +13,9 @@ beforeEach(async () => {
 afterEach(() => db.drop());
 
 const reduce = (subset: Record<string, string>, of = db): Promise<ReducedTable[]> =>
-  withSession(of.connection, (session) => reduceToSubset(session, subset, silentStep));
+  withSession(of.connection, async (session) =>
+    reduceToSubset(session, await readCatalog(session), subset, silentStep),
+  );
 
 /** The ids of a table's rows, in order. */
 async function ids(table: string): Promise<string> {

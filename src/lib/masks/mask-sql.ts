@@ -4,9 +4,10 @@ import type {JsonMask, ColumnMask, SimpleMask} from '../settings/mask-config.js'
 import {anyElement, type JsonStep, jsonSteps} from './json-path.js';
 import type {Column, Table} from './read-tables.js';
 
-/** The temporary table with the key, and its name in an UPDATE; no column of a user's table is called like these. */
+/** The temporary table with the key, in one row. */
 export const keyTable = 'pg_temp.destino_mask_key';
-const key = 'destino_mask_key';
+/** Not correlated, so that the server reads it once. */
+const key = `(SELECT k.key FROM ${keyTable} k)`;
 
 /** Why a mask does not fit its column, and what to do. */
 export interface Misfit {
@@ -17,11 +18,15 @@ export interface Misfit {
 /** The domain of masked e-mail addresses; nothing can be sent there (RFC 2606). */
 export const maskedDomain = 'masked.invalid';
 
-/** HMAC-SHA-256 (RFC 2104) of a text with the key. */
-function hmac(kind: string, text: string): string {
-  const message = `convert_to(${quoteLiteral(`${kind}:`)} || ${text}, getdatabaseencoding())`;
-  return `sha256(${key}.outer_pad || sha256(${key}.inner_pad || ${message}))`;
-}
+/** Returns SQL for the hash of a text of the row; the caller decides where it is computed. */
+export type HashOf = (kind: string, text: string) => string;
+
+/**
+ * SHA-256 of the key and a text. Nobody can append to the hashed text: the padding of a shorter one (FIPS 180-4, 5.1.1) contains zero bytes, and a text
+ * of PostgreSQL contains none.
+ */
+export const keyedHash: HashOf = (kind, text) =>
+  `sha256(${key} || textsend(${quoteLiteral(`${kind}:`).trim()} || ${text}))`;
 
 const hex = '0123456789abcdef';
 const nameLetters = 'bdfgklmnprstaeio';
@@ -61,41 +66,39 @@ const uniqueWidths: Readonly<Record<TextMask, number>> = {
 };
 
 /** @returns the masked text of `value`, an SQL expression of type text that is not NULL */
-function maskText(mask: TextMask, value: string, limit: number): string {
+function maskText(mask: TextMask, value: string, limit: number, hashOf: HashOf): string {
   const width = Math.min(limit, widths[mask][1]);
   switch (mask) {
     case 'hash':
-      return hexOf(hmac('hash', value), width);
+      return hexOf(hashOf('hash', value), width);
     case 'email': {
       const count = width - maskedDomain.length - 1;
-      const word = hexOf(hmac('email', `lower(${value})`), count);
+      const word = hexOf(hashOf('email', `lower(${value})`), count);
       // Spellings of one address differ only in capitals, and so do their masks.
       const spelt = `(SELECT string_agg(CASE WHEN get_bit(m.h, i) = 1 THEN upper(substr(m.w, i, 1)) ELSE substr(m.w, i, 1) END, '' ORDER BY i)
-        FROM (SELECT ${hmac('spelling', value)} AS h, ${word} AS w) m, generate_series(1, ${count}) i)`;
+        FROM (SELECT ${keyedHash('spelling', value)} AS h, ${word} AS w) m, generate_series(1, ${count}) i)`;
       return `(CASE WHEN ${value} = lower(${value}) THEN ${word} ELSE ${spelt} END || '@${maskedDomain}')`;
     }
     case 'name':
-      return `left(initcap(${lettersOf(hmac('name', value), width, nameLetters)} COLLATE "C"), ${width})`;
+      return `left(initcap(${lettersOf(hashOf('name', value), width, nameLetters)} COLLATE "C"), ${width})`;
     case 'phone':
-      return `('+999' || ${digitsOf(hmac('phone', value), width - 4)})`;
+      return `('+999' || ${digitsOf(hashOf('phone', value), width - 4)})`;
     case 'address':
-      return `('Street ' || ${hexOf(hmac('address', value), 12)})`;
+      return `('Street ' || ${hexOf(hashOf('address', value), 12)})`;
     case 'text':
-      return sameLength(value);
+      return sameLength(value, hashOf('text', value));
   }
 }
 
 /** Hexadecimal digits, with blanks in texts that have some, or digits where the value has no letters; as long as the value. */
-function sameLength(value: string): string {
-  const stream = `encode(m.h, 'hex')`;
-  const filled = (unit: string, width: number): string => `left(repeat(${unit}, m.n / ${width} + 1), m.n)`;
-  const words = `('0' || substr(repeat(replace(${stream}, '7', ' '), m.n / 64 + 1), 2, m.n - 2) || '0')`;
-  const digits = filled(digitsOf('m.h', 15), 15);
-  const short = `CASE WHEN m.v ~ '^[0-9 .,+()/-]*$' THEN ${digits} ELSE ${filled(stream, 64)} END`;
+function sameLength(value: string, hash: string): string {
+  const stream = `encode(${hash}, 'hex')`;
+  const length = `char_length(${value})`;
+  const words = `('0' || substr(repeat(replace(${stream}, '7', ' '), ${length} / 64 + 1), 2, ${length} - 2) || '0')`;
+  const short = `CASE WHEN ${value} ~ '^[0-9 .,+()/-]*$' THEN repeat(${digitsOf(hash, 15)}, 2) ELSE ${stream} END`;
   // A short mask can be the value itself; each of its characters changes then.
-  const changed = `(SELECT CASE WHEN r.r = m.v THEN translate(r.r, '${hex}', '${hex.slice(1)}0') ELSE r.r END FROM (SELECT ${short} AS r OFFSET 0) r)`;
-  return `(SELECT CASE WHEN m.n < 24 THEN ${changed} ELSE ${words} END
-    FROM (SELECT ${value} AS v, char_length(${value}) AS n, ${hmac('text', value)} AS h OFFSET 0) m)`;
+  const changed = `(SELECT CASE WHEN r.r = ${value} THEN translate(r.r, '${hex}', '${hex.slice(1)}0') ELSE r.r END FROM (SELECT left(${short}, ${length}) AS r OFFSET 0) r)`;
+  return `CASE WHEN ${length} < 24 THEN ${changed} ELSE ${words} END`;
 }
 
 const textTypes = ['text', 'varchar', 'bpchar', 'name', 'citext'];
@@ -111,15 +114,24 @@ export function textOfColumn(column: string): string {
 }
 
 /** The same for types whose cast to text costs nothing. */
-const plainText = (column: string, {baseName}: Column): string =>
-  baseName === 'text' || baseName === 'varchar' ? `${column}::text` : textOfColumn(column);
+export function plainText(column: string, {baseName, isArray}: Column): string {
+  return !isArray && (baseName === 'text' || baseName === 'varchar')
+    ? `${column}::text`
+    : textOfColumn(column);
+}
 
 /**
  * The expression that the column is set to.
  * @param columnSql the column, quoted
  * @throws nothing: a mask that does not fit is returned as `Misfit`
  */
-export function maskSql(mask: ColumnMask, column: Column, table: Table, columnSql: string): string | Misfit {
+export function maskSql(
+  mask: ColumnMask,
+  column: Column,
+  table: Table,
+  columnSql: string,
+  hashOf: HashOf = keyedHash,
+): string | Misfit {
   const type = column.base;
   if (mask.mask === 'keep') return columnSql;
   if (mask.mask === 'null')
@@ -138,27 +150,25 @@ export function maskSql(mask: ColumnMask, column: Column, table: Table, columnSq
     case 'json':
       return jsonMask(mask, column, columnSql);
     case 'date':
-      return dateMask(mask.days ?? 30, column, table, columnSql);
+      return dateMask(mask.days ?? 30, column, table, columnSql, hashOf);
     case 'number':
-      return numberMask(mask.percent ?? 10, column, table, columnSql);
+      return numberMask(mask.percent ?? 10, column, table, columnSql, hashOf);
     default:
-      return valueMask(mask.mask, column, columnSql);
+      return valueMask(mask.mask, column, columnSql, hashOf);
   }
 }
 
-function valueMask(mask: TextMask, column: Column, columnSql: string): string | Misfit {
-  const ofElement = (value: string): string | Misfit => elementMask(mask, column, value);
-  if (!column.isArray) return ofElement(columnSql);
-  const element = ofElement('e.v');
+function valueMask(mask: TextMask, column: Column, columnSql: string, hashOf: HashOf): string | Misfit {
+  if (!column.isArray) return elementMask(mask, column, columnSql, hashOf);
+  const element = elementMask(mask, column, 'e.v', keyedHash);
   if (typeof element !== 'string') return element;
   return `CASE WHEN cardinality(${columnSql}) > 0 THEN (SELECT array_agg(${element} ORDER BY e.n) FROM unnest(${columnSql}) WITH ORDINALITY e(v, n)) ELSE ${columnSql} END`;
 }
 
-function elementMask(mask: TextMask, column: Column, value: string): string | Misfit {
+function elementMask(mask: TextMask, column: Column, value: string, hashOf: HashOf): string | Misfit {
   const {baseName, base} = column;
-  const text = plainText(value, column);
+  const text = plainText(value, {...column, isArray: false});
   const notNull = (made: string): string => `CASE WHEN ${value} IS NOT NULL THEN ${made} END`;
-  const whole = hmac(mask, text);
   if (textTypes.includes(baseName)) {
     const limit = baseName === 'name' ? 63 : (column.length ?? Number.MAX_SAFE_INTEGER);
     const least = widths[mask][0];
@@ -174,20 +184,20 @@ function elementMask(mask: TextMask, column: Column, value: string): string | Mi
     // Trailing blanks of char(n) are not part of the value.
     const trimmed = baseName === 'bpchar' ? `rtrim(${text})` : text;
     // An empty text stays, and so does NULL.
-    return `CASE WHEN ${trimmed} <> '' THEN ${maskText(mask, trimmed, limit)}::${base} ELSE ${value} END`;
-  }
-  if (mask === 'hash' && baseName === 'uuid') return notNull(`encode(substr(${whole}, 1, 16), 'hex')::uuid`);
-  if (mask === 'hash' && baseName === 'bytea') return notNull(whole);
-  if (mask === 'hash' && baseName === 'int8')
-    return notNull(`(('x' || encode(substr(${whole}, 1, 8), 'hex'))::bit(64)::bigint & 9223372036854775807)`);
-  if (mask === 'hash' && (baseName === 'inet' || baseName === 'cidr')) {
-    // Groups of four digits, in the range of addresses for documentation (RFC 3849).
-    const groups = `regexp_replace(encode(substr(${whole}, 1, 12), 'hex'), '(....)(?=.)', '\\1:', 'g')`;
-    return notNull(`('2001:db8:' || ${groups})::${base}`);
+    return `CASE WHEN ${trimmed} <> '' THEN ${maskText(mask, trimmed, limit, hashOf)}::${base} ELSE ${value} END`;
   }
   if (mask === 'phone' && baseName === 'int8' && !column.isUnique)
-    return notNull(`(999000000000000 + ${numberOf(hmac('phone', text))} % 1000000000000)`);
-  return {why: `the mask does not fit the type ${column.declared}`, hint: fitting(column)};
+    return notNull(`(999000000000000 + ${numberOf(hashOf('phone', text))} % 1000000000000)`);
+  if (mask !== 'hash' || !['uuid', 'bytea', 'int8', 'inet', 'cidr'].includes(baseName))
+    return {why: `the mask does not fit the type ${column.declared}`, hint: fitting(column)};
+  const whole = hashOf('hash', text);
+  if (baseName === 'uuid') return notNull(`encode(substr(${whole}, 1, 16), 'hex')::uuid`);
+  if (baseName === 'bytea') return notNull(`substr(${whole}, 1, 16)`);
+  if (baseName === 'int8')
+    return notNull(`(('x' || encode(substr(${whole}, 1, 8), 'hex'))::bit(64)::bigint & 9223372036854775807)`);
+  // Groups of four digits, in the range of addresses for documentation (RFC 3849).
+  const groups = `regexp_replace(encode(substr(${whole}, 1, 12), 'hex'), '(....)(?=.)', '\\1:', 'g')`;
+  return notNull(`('2001:db8:' || ${groups})::${base}`);
 }
 
 function fitting({baseName}: Column): string {
@@ -205,29 +215,41 @@ function rowText(table: Table, columnSql: string): string {
 }
 
 /** All dates of a row move together. */
-function dateMask(days: number, column: Column, table: Table, columnSql: string): string | Misfit {
+function dateMask(
+  days: number,
+  column: Column,
+  table: Table,
+  columnSql: string,
+  hashOf: HashOf,
+): string | Misfit {
   const {baseName, isArray} = column;
   if (isArray || !['date', 'timestamp', 'timestamptz'].includes(baseName))
     return {why: `the mask does not fit the type ${column.declared}`, hint: 'Use null, constant or sql.'};
   if (column.isUnique) return {why: 'masked values of a unique column could be the same', hint: 'Use sql.'};
-  const hash = hmac(`date:${table.schema}.${table.name}`, rowText(table, columnSql));
-  const shift = `((1 + ${numberOf('m.h')} % ${days}) * (1 - 2 * get_bit(m.h, 100)))::int`;
+  const hash = hashOf(`date:${table.schema}.${table.name}`, rowText(table, columnSql));
+  const shift = `((1 + ${numberOf(hash)} % ${days}) * (1 - 2 * get_bit(${hash}, 100)))::int`;
   const moved =
     baseName === 'date'
       ? `${columnSql} + ${shift}`
-      : `${columnSql} + make_interval(days => ${shift}, secs => get_byte(m.h, 20) * 256 + get_byte(m.h, 21))`;
-  return `CASE WHEN isfinite(${columnSql}) THEN (SELECT ${moved} FROM (SELECT ${hash} AS h OFFSET 0) m) ELSE ${columnSql} END`;
+      : `${columnSql} + make_interval(days => ${shift}, secs => get_byte(${hash}, 20) * 256 + get_byte(${hash}, 21))`;
+  return `CASE WHEN isfinite(${columnSql}) THEN ${moved} ELSE ${columnSql} END`;
 }
 
 /** Never the value itself; zero is only left. */
-function numberMask(percent: number, column: Column, table: Table, columnSql: string): string | Misfit {
+function numberMask(
+  percent: number,
+  column: Column,
+  table: Table,
+  columnSql: string,
+  hashOf: HashOf,
+): string | Misfit {
   const {baseName, isArray, base} = column;
   const isInteger = baseName in integerLimits;
   if (isArray || !(isInteger || ['numeric', 'float4', 'float8'].includes(baseName)))
     return {why: `the mask does not fit the type ${column.declared}`, hint: 'Use null, constant or sql.'};
   if (column.isUnique)
     return {why: 'masked values of a unique column could be the same', hint: 'Use hash, or sql.'};
-  const hash = hmac(`number:${table.schema}.${table.name}.${column.name}`, rowText(table, columnSql));
+  const hash = hashOf(`number:${table.schema}.${table.name}.${column.name}`, rowText(table, columnSql));
   const share = `((1 + ${numberOf('m.h')} % 10000) * ${percent} / 1000000.0)`;
   const special = `${textOfColumn(columnSql)} IN ('NaN', 'Infinity', '-Infinity')`;
   const scale = isInteger ? '0' : (column.decimals?.toString() ?? `coalesce(scale(m.x), 0)`);
@@ -295,7 +317,7 @@ function jsonLeaf(mask: JsonMask, value: string): string {
   if (mask === 'keep') return value;
   if (mask === 'null') return `CASE WHEN ${value} IS NOT NULL THEN 'null'::jsonb END`;
   const text = `(${value} #>> '{}')`;
-  return `CASE WHEN ${value} IS NULL THEN NULL WHEN ${text} IS NULL OR ${text} = '' THEN ${value} ELSE to_jsonb(${maskText(mask, text, Number.MAX_SAFE_INTEGER)}) END`;
+  return `CASE WHEN ${value} IS NULL THEN NULL WHEN ${text} IS NULL OR ${text} = '' THEN ${value} ELSE to_jsonb(${maskText(mask, text, Number.MAX_SAFE_INTEGER, keyedHash)}) END`;
 }
 
 const textArray = (items: readonly string[]): string =>

@@ -1,4 +1,4 @@
-/** Plans the masks of a restored database: one UPDATE for each table, refused beforehand where a mask does not fit its column. */
+/** Plans the masks of a restored database: how each table is filled again, refused beforehand where a mask does not fit its column. */
 import {AppError, type ErrorCode} from '../base/errors.js';
 import {qualifiedName} from '../base/qualified-name.js';
 import type {Session} from '../postgres/client.js';
@@ -9,7 +9,7 @@ import type {ColumnMask} from '../settings/mask-config.js';
 import {columnName} from '../settings/column-name.js';
 import {z} from 'zod';
 import type {ColumnRule, MaskRules} from './mask-rules.js';
-import {keyTable, maskSql} from './mask-sql.js';
+import {type HashOf, keyedHash, maskSql} from './mask-sql.js';
 import {type Column, type Link, readLinks, readTables, type Table} from './read-tables.js';
 
 export interface MaskPlan {
@@ -19,8 +19,6 @@ export interface MaskPlan {
   readonly emptied: readonly NamedTable[];
   /** Columns that a rule keeps as they are. */
   readonly kept: readonly {readonly column: string; readonly reason: string}[];
-  /** Whether a masked column is part of a foreign key, whose triggers must be off. */
-  readonly changesKeys: boolean;
   /** Everything in the database, for the scans of the check. */
   readonly all: readonly Table[];
   readonly links: readonly Link[];
@@ -29,8 +27,13 @@ export interface MaskPlan {
 export interface MaskedTable extends NamedTable {
   readonly oid: string;
   readonly columns: readonly MaskedColumn[];
-  /** The UPDATE; it reads the key from a temporary table of the session. */
-  readonly sql: string;
+  readonly table: Table;
+  /**
+   * The INSERT with the masked rows; it reads the key from a temporary table of the session.
+   * @param from the table with the rows before, as SQL
+   * @param where a condition for these
+   */
+  readonly insert: (from: string, where: string) => string;
 }
 
 export interface MaskedColumn {
@@ -50,19 +53,31 @@ interface Chosen {
   readonly rule: ColumnRule;
 }
 
+/** The tables with the keys that they have or will have. */
+export interface DatabaseTables {
+  readonly all: readonly Table[];
+  readonly links: readonly Link[];
+}
+
+export async function readDatabaseTables(session: Session): Promise<DatabaseTables> {
+  return {all: await readTables(session), links: await readLinks(session)};
+}
+
 /**
  * Only reads, apart from temporary views that are rolled back.
  * @param session in the restored database, outside a transaction
  * @throws TABLE_NOT_FOUND, COLUMN_NOT_FOUND, GENERATED_COLUMN, MASK_REFUSED, EXPRESSION_REFUSED
  */
-export async function planMasks(session: Session, rules: MaskRules): Promise<MaskPlan> {
-  const all = await readTables(session);
-  const links = await readLinks(session);
+export async function planMasks(
+  session: Session,
+  rules: MaskRules,
+  {all, links}: DatabaseTables,
+): Promise<MaskPlan> {
   const tables = new Map(all.map((table) => [qualifiedName(table), table]));
   const chosen = rules.columns.flatMap((rule) => choose(rule, tables));
   const masked = chosen.filter(({rule}) => rule.mask.mask !== 'keep');
   for (const each of masked) await refuseExpression(session, each);
-  const changesKeys = refuseLinks(masked, links, all);
+  refuseLinks(masked, links, all);
   const emptied = chooseEmptied(rules, tables, links, all);
   const isEmptied = new Set(emptied.map(qualifiedName));
   return {
@@ -74,14 +89,13 @@ export async function planMasks(session: Session, rules: MaskRules): Promise<Mas
     kept: chosen.flatMap(({table, column, rule: {mask}}) =>
       mask.mask === 'keep' ? [{column: labelOf(table, column), reason: mask.reason}] : [],
     ),
-    changesKeys,
     all,
     links,
   };
 }
 
 /**
- * An UPDATE or TRUNCATE of a partitioned table reaches its foreign partitions, whose rows are on another server.
+ * An INSERT or TRUNCATE of a partitioned table reaches its foreign partitions, whose rows are on another server.
  * @throws MASK_REFUSED
  */
 export async function refuseForeignPartitions(session: Session): Promise<void> {
@@ -97,14 +111,30 @@ export async function refuseForeignPartitions(session: Session): Promise<void> {
 }
 
 function maskedTable(table: Table, own: readonly Chosen[]): MaskedTable {
-  const columns = own.map(({column, rule: {mask}}) => ({name: column.name, mask, column}));
-  const sets = own.map((each) => `${quoteIdentifier(each.column.name)} = ${expressionOf(each)}`);
+  const alias = quoteIdentifier(table.name);
+  // Computed once for each row, below the masks that use parts of them.
+  const hashes = new Map<string, string>();
+  const hashOf: HashOf = (kind, text) => {
+    const sql = keyedHash(kind, text);
+    const name = hashes.get(sql) ?? `destino_hash_${hashes.size}`;
+    hashes.set(sql, name);
+    return `${alias}.${name}`;
+  };
+  const written = table.columns.filter(({generated}) => !generated);
+  const values = written.map((column) => {
+    const chosen = own.find((each) => each.column === column);
+    return chosen ? expressionOf(chosen, hashOf) : `${alias}.${quoteIdentifier(column.name)}`;
+  });
+  const below = [`${alias}.*`, ...[...hashes].map(([sql, name]) => `${sql} AS ${name}`)].join(', ');
+  const names = written.map(({name}) => quoteIdentifier(name)).join(', ');
   return {
     schema: table.schema,
     name: table.name,
     oid: table.oid,
-    columns,
-    sql: `UPDATE ${fromTable(table)} AS ${quoteIdentifier(table.name)} SET ${sets.join(', ')} FROM ${keyTable}`,
+    table,
+    columns: own.map(({column, rule: {mask}}) => ({name: column.name, mask, column})),
+    insert: (from, where) =>
+      `INSERT INTO ${quoteQualified(table.schema, table.name)} (${names}) OVERRIDING SYSTEM VALUE SELECT ${values.join(', ')} FROM (SELECT ${below} FROM ${from} AS ${alias} WHERE ${where} OFFSET 0) AS ${alias}`,
   };
 }
 
@@ -112,9 +142,9 @@ const labelOf = (table: NamedTable, column: {readonly name: string}): string =>
   columnName(table.schema, table.name, column.name);
 
 /** @throws MASK_REFUSED */
-function expressionOf({table, column, rule}: Chosen): string {
+function expressionOf({table, column, rule}: Chosen, hashOf = keyedHash): string {
   const columnSql = `${quoteIdentifier(table.name)}.${quoteIdentifier(column.name)}`;
-  const made = maskSql(rule.mask, column, table, columnSql);
+  const made = maskSql(rule.mask, column, table, columnSql, hashOf);
   if (typeof made === 'string') return made;
   throw refused(labelOf(table, column), rule.mask.mask, made.why, made.hint);
 }
@@ -175,8 +205,6 @@ function choose(rule: ColumnRule, tables: ReadonlyMap<string, Table>): Chosen[] 
   if (column.isAlwaysIdentity)
     throw refused(of, mask.mask, 'the server gives the values of an identity column');
   if (column.isPartitionKey) throw refused(of, mask.mask, 'the column decides the partition of a row');
-  if (table.rule !== null)
-    throw refused(of, mask.mask, `the rule "${table.rule}" of the table rewrites an UPDATE`);
   expressionOf(chosen);
   return [chosen];
 }
@@ -184,8 +212,8 @@ function choose(rule: ColumnRule, tables: ReadonlyMap<string, Table>): Chosen[] 
 /** Masks that give equal results for equal values. */
 const joinable = ['hash', 'email', 'name', 'phone', 'address'];
 
-/** @returns whether a foreign key has masked columns @throws MASK_REFUSED where its two sides would no longer match */
-function refuseLinks(masked: readonly Chosen[], links: readonly Link[], all: readonly Table[]): boolean {
+/** @throws MASK_REFUSED where the two sides of a foreign key would no longer match */
+function refuseLinks(masked: readonly Chosen[], links: readonly Link[], all: readonly Table[]): void {
   const byOid = new Map(all.map((table) => [table.oid, table]));
   const maskOf = (oid: string, name: string): Chosen | undefined => {
     const top = byOid.get(oid)?.top;
@@ -198,13 +226,11 @@ function refuseLinks(masked: readonly Chosen[], links: readonly Link[], all: rea
     const made = maskSql(each.rule.mask, {...each.column, isUnique: false}, each.table, 'v');
     return typeof made === 'string' ? made : '';
   };
-  let changes = false;
   for (const link of links) {
     for (const [index, name] of link.childColumns.entries()) {
       const child = maskOf(link.child, name);
       const parent = maskOf(link.parent, link.parentColumns[index] ?? '');
       if (!child && !parent) continue;
-      changes = true;
       if (child?.rule.mask.mask === 'null') continue;
       const isSame =
         child &&
@@ -222,7 +248,6 @@ function refuseLinks(masked: readonly Chosen[], links: readonly Link[], all: rea
       );
     }
   }
-  return changes;
 }
 
 function chooseEmptied(
@@ -278,7 +303,7 @@ async function refuseExpression(session: Session, {table, column, rule}: Chosen)
         [view],
       ),
     );
-    // In an UPDATE, a second expression would set another column.
+    // A second expression would be the value of another column.
     if (columns !== 1) throw expressionOfMask(of).more();
   } finally {
     await session.query('ROLLBACK');

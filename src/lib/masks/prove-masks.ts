@@ -1,25 +1,26 @@
 /** Compares a masked database with the values that it contained before. */
-import {randomBytes} from 'node:crypto';
 import {z} from 'zod';
 import {qualifiedName} from '../base/qualified-name.js';
-import {type Session, withTransaction} from '../postgres/client.js';
-import {parseOnlyRow, parseRows, pgCount} from '../postgres/inspect/inspect-database.js';
+import type {Session} from '../postgres/client.js';
+import {inSessions, type Workers} from '../postgres/in-sessions.js';
+import {parseOnlyRow, pgCount} from '../postgres/inspect/inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
 import type {Step} from '../progress/progress.js';
 import {columnName} from '../settings/column-name.js';
 import {sqlJsonPath} from './json-path.js';
-import {textOfColumn} from './mask-sql.js';
+import {plainText, textOfColumn} from './mask-sql.js';
+import {
+  addressTable,
+  countRows,
+  hashOf,
+  originalOf,
+  type Originals,
+  prepareSession,
+  recordAddresses,
+} from './originals.js';
 import {fromTable, type MaskedColumn, type MaskPlan} from './plan-masks.js';
-import type {Column, Link, Table} from './read-tables.js';
-import {addressesIn, canContainText, joinedText} from './text-columns.js';
-
-/** Facts about the unmasked database; its values are hashes in temporary tables of the session. */
-export interface UnmaskedRecord {
-  /** Rows by "schema.table". */
-  readonly rows: ReadonlyMap<string, number>;
-  /** Makes the hashes of this run comparable with no others. */
-  readonly seed: string;
-}
+import {type Column, type Link, readTables, type Table} from './read-tables.js';
+import {addressesIn, canContainText, hasAddress, textsOf} from './text-columns.js';
 
 export interface MaskCheck {
   readonly kind: 'values' | 'addresses' | 'rows' | 'foreign keys';
@@ -38,21 +39,16 @@ export interface MaskProof {
   readonly notCompared: readonly {readonly of: string; readonly reason: string}[];
 }
 
-const valuesTable = 'pg_temp.destino_mask_values';
-const addressesTable = 'pg_temp.destino_mask_addresses';
-
-/** Sorts and joins of hashes would otherwise go through files of the server. */
-const roomForHashes = `SET LOCAL work_mem = '64MB'`;
-
 /** Shorter masked texts can be the same as a short value of another row. */
 const longText = 12;
 
 /** A set of values that must have nothing in common before and after. */
 interface Comparison {
-  readonly number: number;
   readonly of: string;
-  /** A query with the column "v"; it refers to the row. */
-  readonly values: string;
+  /** The value, as SQL; it refers to the row, or to what `lateral` adds. */
+  readonly value: string;
+  /** A query with the column "v" for values that a row contains several of. */
+  readonly lateral?: string;
 }
 
 interface Compared {
@@ -63,137 +59,91 @@ interface Compared {
   readonly notCompared: MaskProof['notCompared'];
 }
 
-/**
- * Call it before `applyMasks`, in the same session.
- * @param isSearched whether `findPersonalInDatabase` found no address in columns without a rule, so that they need not be read again
- */
-export async function recordUnmasked(
-  session: Session,
-  plan: MaskPlan,
-  step: Step,
-  isSearched = false,
-): Promise<UnmaskedRecord> {
-  const seed = randomBytes(8).readBigInt64BE().toString();
-  const rows = new Map<string, number>();
-  await session.query(`CREATE TEMPORARY TABLE destino_mask_values (of smallint, hash bigint)`);
-  await session.query(`CREATE TEMPORARY TABLE destino_mask_addresses (hash bigint)`);
-  const compared = new Map(comparedTables(plan).map((each) => [each.table, each]));
-  const kept = new Set(plan.kept.map(({column}) => column));
-  const emptied = new Set(plan.emptied.map(qualifiedName));
-  const masked = new Set(
-    plan.tables.flatMap(({schema, name, columns}) =>
-      columns.map((column) => columnName(schema, name, column.name)),
-    ),
-  );
-  const tables = scanned(plan.all);
-  await withTransaction(session, '', async () => {
-    await session.query('SET LOCAL row_security = off');
-    await session.query(roomForHashes);
-    for (const [index, table] of tables.entries()) {
-      step.working(qualifiedName(table));
-      if (table.kind === 'table') rows.set(qualifiedName(table), await countRows(session, table));
-      const {comparisons = []} = compared.get(table) ?? {};
-      if (comparisons.length > 0)
-        await session.query(
-          `INSERT INTO ${valuesTable} (of, hash) SELECT DISTINCT u.of, ${hashOf('u.v', seed)} AS hash ${valuesOf(table, comparisons)}`,
-        );
-      const isEmptied = emptied.has(qualifiedName(table));
-      const columns = table.columns.filter((column) => {
-        const of = columnName(table.schema, table.name, column.name);
-        const isRead = !isSearched || isEmptied || column.generated || masked.has(of);
-        return canContainText(column) && !kept.has(of) && isRead;
-      });
-      if (columns.length > 0 && table.kind === 'table')
-        await session.query(
-          `INSERT INTO ${addressesTable} (hash) SELECT DISTINCT ${hashOf('found.address', seed)} AS hash FROM ${addressesOf(table, columns)}`,
-        );
-      step.advance(index + 1, tables.length, 'tables');
-    }
-  });
-  for (const made of [valuesTable, addressesTable]) await session.query(`ANALYZE ${made}`);
-  return {rows, seed};
-}
-
 const countsRow = z.object({compared: pgCount, failed: pgCount});
-const comparisonRow = countsRow.extend({of: pgCount});
 
-/** Call it after `applyMasks`, in the session of `recordUnmasked`, whose tables it drops. */
+/** Call it after `applyMasks`, once the database is complete. */
 export async function proveMasks(
-  session: Session,
+  workers: Workers,
   plan: MaskPlan,
-  before: UnmaskedRecord,
+  originals: Originals,
   step: Step,
 ): Promise<MaskProof> {
-  const checks: MaskCheck[] = [];
   const compared = comparedTables(plan);
-  const byTable = new Map(compared.map((each) => [each.table, each]));
   const emptied = new Set(plan.emptied.map(qualifiedName));
-  const tables = scanned(plan.all);
-  await withTransaction(session, '', async () => {
-    await session.query('SET LOCAL row_security = off');
-    await session.query(roomForHashes);
-    for (const [index, table] of tables.entries()) {
-      const of = qualifiedName(table);
-      step.working(of);
-      if (table.kind === 'table') {
-        const rows = await countRows(session, table);
-        const expected = emptied.has(of) ? 0 : before.rows.get(of);
-        checks.push({kind: 'rows', of, compared: rows, failed: rows === expected ? 0 : Math.abs(rows - (expected ?? 0)) || 1}); // prettier-ignore
-      }
-      const own = byTable.get(table);
-      if (own) checks.push(...(await compareValues(session, own, before.seed)));
-      checks.push(...(await findAddresses(session, table, before.seed)));
-      step.advance(index + 1, tables.length, 'tables');
-    }
-    const touched = new Set([...plan.tables, ...plan.emptied].map(qualifiedName));
-    for (const link of plan.links) checks.push(...(await checkLink(session, link, plan.all, touched)));
-  });
-  await session.query(`DROP TABLE ${valuesTable}, ${addressesTable}`);
+  let all: readonly Table[] = [];
+  let others: MaskProof['notCompared'] = [];
+  await inSessions(workers, [
+    async (session) => {
+      all = (await readTables(session)).filter(({schema}) => schema !== originals.schema);
+      others = await otherContents(session, all);
+    },
+  ]);
+  // A scan of a partitioned table reads its partitions.
+  const scanned = all.filter(({kind}) => kind === 'table' || kind === 'view');
+  const withText = scanned.map((table) => ({table, columns: table.columns.filter(canContainText), found: 0}));
+  const touched = new Set([...plan.tables, ...plan.emptied].map(qualifiedName));
+  const work = [
+    ...compared.flatMap((own) =>
+      own.comparisons.map((comparison) => (session: Session) => compareValues(session, originals, own, comparison)),
+    ),
+    ...compared.flatMap(({table, constants}) =>
+      constants.map((constant) => (session: Session) => compareConstant(session, table, constant)),
+    ),
+    ...withText.map((each) => async (session: Session) => {
+      if (each.columns.length > 0) each.found = await countWithAddress(session, each.table, each.columns);
+      return [];
+    }),
+    ...scanned.flatMap((table) =>
+      table.kind === 'table'
+        ? [(session: Session) => compareRows(session, table, emptied.has(qualifiedName(table)) ? 0 : originals.rows.get(qualifiedName(table)))]
+        : [],
+    ),
+    ...plan.links.map((link) => (session: Session) => checkLink(session, link, plan.all, touched)),
+  ]; // prettier-ignore
+  const results: (readonly MaskCheck[])[] = [];
+  await inSessions(
+    workers,
+    work.map((run, index) => async (session: Session) => {
+      results[index] = await run(session);
+      step.advance(results.filter(Boolean).length, work.length);
+    }),
+    prepareSession,
+  );
+  const addresses = await compareAddresses(workers, plan, originals, withText);
+  const checks = joinByColumn([...results.flat(), ...addresses]);
   return {
     passed: checks.every(({failed}) => failed === 0),
     checks,
     notCompared: [
       ...plan.kept.map(({column, reason}) => ({of: column, reason: `kept by a rule: ${reason}`})),
       ...compared.flatMap((each) => each.notCompared),
-      ...(await otherContents(session, plan.all)),
+      ...others,
     ],
   };
 }
 
-/** A scan of a partitioned table reads its partitions. */
-function scanned(all: readonly Table[]): readonly Table[] {
-  return all.filter(({kind}) => kind === 'table' || kind === 'view');
+/** Comparisons of one column are one check. */
+function joinByColumn(checks: readonly MaskCheck[]): MaskCheck[] {
+  const joined = new Map<string, MaskCheck>();
+  for (const check of checks) {
+    const key = `${check.kind} ${check.of}`;
+    const known = joined.get(key) ?? {...check, compared: 0, failed: 0};
+    joined.set(key, {...known, compared: known.compared + check.compared, failed: known.failed + check.failed}); // prettier-ignore
+  }
+  return [...joined.values()];
 }
 
-async function countRows(session: Session, table: Table): Promise<number> {
-  const row = z.object({rows: pgCount});
-  return parseOnlyRow(row, await session.query(`SELECT count(*) AS rows FROM ${fromTable(table)}`)).rows;
-}
-
-const hashOf = (text: string, seed: string): string =>
-  `hashtextextended(${text} COLLATE "C", ${quoteLiteral(seed)}::bigint)`;
-
-/** The values of a table's comparisons, one a row. */
-function valuesOf(table: Table, comparisons: readonly Comparison[]): string {
-  const queries = comparisons.map(
-    ({number, values}) => `SELECT ${number}::smallint AS of, x.v FROM (${values}) x(v)`,
-  );
-  return `FROM ${fromTable(table)} AS ${rowAlias} CROSS JOIN LATERAL (${queries.join(' UNION ALL ')}) u(of, v) WHERE u.v <> ''`;
-}
+async function compareRows(session: Session, table: Table, expected: number | undefined): Promise<MaskCheck[]> {
+  const compared = await countRows(session, table);
+  const failed = compared === expected ? 0 : Math.abs(compared - (expected ?? 0)) || 1;
+  return [{kind: 'rows', of: qualifiedName(table), compared, failed}];
+} // prettier-ignore
 
 const rowAlias = 'destino_row';
 
-function addressesOf(table: Table, columns: Table['columns']): string {
-  return addressesIn(
-    `SELECT ${joinedText(columns, rowAlias)} AS text FROM ${fromTable(table)} AS ${rowAlias}`,
-  );
-}
-
 function comparedTables(plan: MaskPlan): Compared[] {
-  let number = 0;
-  return plan.tables.flatMap((masked) => {
-    const table = plan.all.find(({oid}) => oid === masked.oid);
-    if (!table) return [];
+  return plan.tables.map((masked) => {
+    const {table} = masked;
     const comparisons: Comparison[] = [];
     const constants: Compared['constants'][number][] = [];
     const notCompared: MaskProof['notCompared'][number][] = [];
@@ -201,12 +151,11 @@ function comparedTables(plan: MaskPlan): Compared[] {
     const hasKey = table.key.length > 0 && !table.key.some((name) => isMasked.has(name));
     for (const column of masked.columns) {
       const of = columnName(table.schema, table.name, column.name);
-      const add = (values: string): void => void comparisons.push({number: ++number, of, values});
       const wrong = wrongConstant(column);
       if (wrong !== undefined) constants.push({of, wrong});
-      else for (const values of wholeValues(column)) add(values);
+      else for (const values of wholeValues(column)) comparisons.push({of, ...values});
       if (!['date', 'number', 'text'].includes(column.mask.mask)) continue;
-      if (hasKey) add(valueOfRow(table, column));
+      if (hasKey) comparisons.push({of, value: valueOfRow(table, column)});
       else
         notCompared.push({
           of,
@@ -216,7 +165,7 @@ function comparedTables(plan: MaskPlan): Compared[] {
               : 'the table has no primary key that stays, and shifted values can be those of other rows',
         });
     }
-    return [{table, comparisons, constants, notCompared}];
+    return {table, comparisons, constants, notCompared};
   });
 }
 
@@ -230,25 +179,26 @@ function wrongConstant({name, mask, column}: MaskedColumn): string | undefined {
   return `${textOfColumn(inRow(name))} <> concat(${quoteLiteral(String(mask.value))}::${type}) AND ${inRow(name)} IS NOT NULL`;
 }
 
-/** Queries for values that no other row of the masked column may have. */
-function wholeValues({name, mask, column}: MaskedColumn): string[] {
+/** Values that no other row of the masked column may have. */
+function wholeValues({name, mask, column}: MaskedColumn): Omit<Comparison, 'of'>[] {
   const value = inRow(name);
   if (mask.mask === 'json')
     return Object.entries(mask.paths)
       .filter(([, inner]) => inner !== 'keep')
-      .map(
-        ([path]) =>
-          `SELECT q.v #>> '{}' FROM jsonb_path_query(${value}::jsonb, ${quoteLiteral(sqlJsonPath(path))}::jsonpath) q(v)`,
-      );
+      .map(([path]) => ({
+        value: 'x.v',
+        lateral: `SELECT q.v #>> '{}' FROM jsonb_path_query(${value}::jsonb, ${quoteLiteral(sqlJsonPath(path))}::jsonpath) q(v)`,
+      }));
   if (mask.mask === 'date' || mask.mask === 'number') return [];
-  const text = mask.mask === 'text' ? (of: string) => `SELECT CASE WHEN char_length(concat(${of})) >= ${longText} THEN concat(${of}) END` : (of: string) => `SELECT concat(${of})`; // prettier-ignore
-  if (column.isArray && mask.mask !== 'sql') return [`${text('e.v')} FROM unnest(${value}) e(v)`];
-  return [text(wholeText(column, value))];
+  const text = mask.mask === 'text' ? (of: string) => `CASE WHEN char_length(${of}) >= ${longText} THEN ${of} END` : (of: string) => of; // prettier-ignore
+  if (column.isArray && mask.mask !== 'sql')
+    return [{value: text('x.v'), lateral: `SELECT concat(e.v) FROM unnest(${value}) e(v)`}];
+  return [{value: text(wholeText(column, value))}];
 }
 
 /** Trailing blanks of char(n) are not part of the value. */
-function wholeText({baseName}: Column, value: string): string {
-  return baseName === 'bpchar' ? `rtrim(concat(${value}))` : `concat(${value})`;
+function wholeText(column: Column, value: string): string {
+  return column.baseName === 'bpchar' ? `rtrim(concat(${value}))` : plainText(value, column);
 }
 
 /** The value together with the row's key: it may be the value of another row. */
@@ -258,52 +208,99 @@ function valueOfRow(table: Table, {name, mask, column}: MaskedColumn): string {
   const isWhole = mask.mask === 'text' && !column.isArray;
   const isShort = isWhole ? ` AND char_length(${wholeText(column, value)}) < ${longText}` : '';
   const isFinite = ['date', 'timestamp', 'timestamptz'].includes(column.baseName) && !column.isArray ? `isfinite(${value})` : `concat(${value}) NOT IN ('', 'NaN', 'Infinity', '-Infinity', '{}')`; // prettier-ignore
-  return `SELECT CASE WHEN ${isFinite}${isShort} THEN concat_ws('|', ${[...table.key.map(inRow), value].join(', ')}) END`;
+  return `CASE WHEN ${isFinite}${isShort} THEN concat_ws('|', ${[...table.key.map(inRow), value].join(', ')}) END`;
 }
 
-async function compareValues(session: Session, own: Compared, seed: string): Promise<MaskCheck[]> {
-  const {table, comparisons, constants} = own;
-  const checks: MaskCheck[] = [];
-  if (comparisons.length > 0) {
-    const rows = parseRows(
-      comparisonRow,
-      await session.query(
-        `SELECT u.of, count(*) AS compared, count(b.hash) AS failed
-           FROM (SELECT u.of, ${hashOf('u.v', seed)} AS hash ${valuesOf(table, comparisons)} OFFSET 0) u
-           LEFT JOIN ${valuesTable} b ON b.of = u.of AND b.hash = u.hash GROUP BY u.of`,
-      ),
-    );
-    const byNumber = new Map(rows.map((row) => [row.of, row]));
-    const byColumn = new Map<string, MaskCheck>();
-    for (const {number, of} of comparisons) {
-      const {compared = 0, failed = 0} = byNumber.get(number) ?? {};
-      const known = byColumn.get(of) ?? {kind: 'values', of, compared: 0, failed: 0};
-      byColumn.set(of, {...known, compared: known.compared + compared, failed: known.failed + failed});
-    }
-    checks.push(...byColumn.values());
-  }
-  for (const {of, wrong} of constants) {
-    const counts = await session.query(
-      `SELECT count(*) AS compared, count(*) FILTER (WHERE ${wrong}) AS failed FROM ${fromTable(table)} AS ${rowAlias}`,
-    );
-    checks.push({kind: 'values', of, ...parseOnlyRow(countsRow, counts)});
-  }
-  return checks;
+async function compareValues(
+  session: Session,
+  originals: Originals,
+  {table}: Compared,
+  {of, value, lateral}: Comparison,
+): Promise<MaskCheck[]> {
+  const also = lateral === undefined ? '' : ` CROSS JOIN LATERAL (${lateral}) x(v)`;
+  const hashes = (from: string, was: boolean): string =>
+    `SELECT ${hashOf('y.v', originals)} AS hash, ${was} AS was FROM (SELECT ${value} AS v FROM ${from} AS ${rowAlias}${also} OFFSET 0) y WHERE y.v <> ''`;
+  const counts = await session.query(
+    `SELECT coalesce(sum(g.now), 0) AS compared, coalesce(sum(g.now) FILTER (WHERE g.was), 0) AS failed
+       FROM (SELECT count(*) FILTER (WHERE NOT u.was) AS now, bool_or(u.was) AS was
+               FROM (${hashes(fromTable(table), false)} UNION ALL ${hashes(originalOf(originals, table), true)}) u GROUP BY u.hash) g`,
+  );
+  return [{kind: 'values', of, ...parseOnlyRow(countsRow, counts)}];
 }
 
-/** Addresses of the unmasked database in any text; by column only where there are any. */
-async function findAddresses(session: Session, table: Table, seed: string): Promise<MaskCheck[]> {
-  const columns = table.columns.filter(canContainText);
+async function compareConstant(
+  session: Session,
+  table: Table,
+  {of, wrong}: Compared['constants'][number],
+): Promise<MaskCheck[]> {
+  const counts = await session.query(
+    `SELECT count(*) AS compared, count(*) FILTER (WHERE ${wrong}) AS failed FROM ${fromTable(table)} AS ${rowAlias}`,
+  );
+  return [{kind: 'values', of, ...parseOnlyRow(countsRow, counts)}];
+}
+
+interface SearchedTable {
+  readonly table: Table;
+  /** Those that can contain text. */
+  readonly columns: Table['columns'];
+  /** Rows with an address. */
+  readonly found: number;
+}
+
+async function countWithAddress(session: Session, table: Table, columns: Table['columns']): Promise<number> {
+  const counts = await session.query(
+    `SELECT count(*) AS compared, 0 AS failed FROM (${textsOf(fromTable(table), columns)} OFFSET 0) t WHERE ${hasAddress('t.text')}`,
+  );
+  return parseOnlyRow(countsRow, counts).compared;
+}
+
+/** Addresses of the unmasked database in any text. Those of masked columns are only read if there are any now. */
+async function compareAddresses(
+  workers: Workers,
+  plan: MaskPlan,
+  originals: Originals,
+  searched: readonly SearchedTable[],
+): Promise<MaskCheck[]> {
+  const some = searched.filter(({found}) => found > 0);
+  if (some.length > 0)
+    await inSessions(
+      workers,
+      plan.tables.map(({table, columns}) => async (session: Session) => {
+        const isMasked = new Set(columns.map(({name}) => name));
+        const read = table.columns.filter(
+          (column) => canContainText(column) && (isMasked.has(column.name) || column.generated),
+        );
+        await recordAddresses(session, originals, originalOf(originals, table), read);
+      }),
+      prepareSession,
+    );
+  const results: (readonly MaskCheck[])[] = [];
+  await inSessions(
+    workers,
+    searched.map((each, index) => async (session: Session) => {
+      results[index] = await findAddresses(session, originals, each);
+    }),
+    prepareSession,
+  );
+  return results.flat();
+}
+
+/** By column only where there are any. */
+async function findAddresses(
+  session: Session,
+  originals: Originals,
+  {table, columns, found}: SearchedTable,
+): Promise<MaskCheck[]> {
   if (columns.length === 0) return [];
-  const counts = async (some: Table['columns']): Promise<z.infer<typeof countsRow>> =>
+  const counts = async (of: Table['columns']): Promise<z.infer<typeof countsRow>> =>
     parseOnlyRow(
       countsRow,
       await session.query(
-        `SELECT count(*) AS compared, count(b.hash) AS failed FROM (SELECT ${hashOf('found.address', seed)} AS hash FROM ${addressesOf(table, some)} OFFSET 0) f
-           LEFT JOIN (SELECT DISTINCT a.hash FROM ${addressesTable} a) b ON b.hash = f.hash`,
+        `SELECT count(*) AS compared, count(b.hash) AS failed FROM (SELECT ${hashOf('found.address', originals)} AS hash FROM ${addressesIn(textsOf(fromTable(table), of))} OFFSET 0) f
+           LEFT JOIN (SELECT DISTINCT a.hash FROM ${addressTable(originals)} a) b ON b.hash = f.hash`,
       ),
     );
-  const whole = await counts(columns);
+  const whole = found === 0 ? {compared: 0, failed: 0} : await counts(columns);
   if (whole.failed === 0) return [{kind: 'addresses', of: qualifiedName(table), ...whole}];
   const checks: MaskCheck[] = [];
   for (const column of columns) {

@@ -37,8 +37,6 @@ const tableRow = z.object({
   top_schema: z.string(),
   top_name: z.string(),
   has_parts: pgBoolean,
-  /** A rule that rewrites an UPDATE. */
-  rule: z.string().nullable(),
   key: jsonText(z.array(z.string())),
   columns: jsonText(z.array(columnSchema)),
 });
@@ -51,7 +49,6 @@ export interface Table extends NamedTable {
   readonly top: NamedTable;
   /** Whether it is a partitioned table. */
   readonly hasParts: boolean;
-  readonly rule: string | null;
   /** The primary key. */
   readonly key: readonly string[];
   readonly columns: readonly Column[];
@@ -61,7 +58,6 @@ const tablesSql = `
   SELECT c.oid::text, n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS has_parts,
          CASE WHEN c.relkind = 'm' THEN 'view' WHEN c.relkind = 'f' THEN 'foreign' WHEN c.relispartition THEN 'partition' ELSE 'table' END AS kind,
          tn.nspname AS top_schema, top.relname AS top_name,
-         (SELECT w.rulename FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.ev_type = '2' LIMIT 1) AS rule,
          coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY k.position)
            FROM pg_catalog.pg_index i CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, position)
            JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
@@ -113,7 +109,6 @@ export async function readTables(session: Session): Promise<Table[]> {
     kind: row.kind,
     top: {schema: row.top_schema, name: row.top_name},
     hasParts: row.has_parts,
-    rule: row.rule,
     key: row.key,
     columns: row.columns,
   }));

@@ -13,13 +13,17 @@ export function canContainText({baseName, isKnown, isEnum, length}: Column): boo
   return !isEnum && !(isKnown && withoutText.test(baseName)) && !(length !== null && length < shortestAddress && baseName !== 'numeric'); // prettier-ignore
 }
 
-/**
- * SQL: the text of the columns, one after the other, as the output functions of their types print it.
- * @param alias the table's, quoted
- */
-export function joinedText(columns: readonly Column[], alias: string): string {
-  const parts = columns.map(({name}) => `${alias}.${quoteIdentifier(name)}`);
-  return `concat_ws(E'\\n', ${parts.join(', ')})`;
+/** SQL: a query with the text of the columns, one after the other, as the output functions of their types print it, as the column "text". */
+export function textsOf(from: string, columns: readonly Column[]): string {
+  const parts = columns.map(({name}) => `destino_row.${quoteIdentifier(name)}`);
+  return `SELECT concat_ws(E'\\n', ${parts.join(', ')}) AS text FROM ${from} AS destino_row`;
+}
+
+const withoutMasked = (text: string): string => `replace(${text}, ${quoteLiteral(`@${maskedDomain}`)}, ' ')`;
+
+/** SQL: whether the text can contain an address that is not masked. */
+export function hasAddress(text: string): string {
+  return `CASE WHEN strpos(${text}, '@') > 0 THEN strpos(${withoutMasked(text)}, '@') > 0 ELSE false END`;
 }
 
 const addressCharacter = String.raw`[^\s@<>"(),;:'\\\[\]{}|=/?&#!*${'`'}]`;
@@ -35,8 +39,8 @@ const withoutEscapes = (text: string): string =>
  */
 export function addressesIn(from: string): string {
   return `(SELECT btrim(lower(m.match[1]), '.') AS address
-      FROM (SELECT replace(${withoutEscapes('t.text')}, ${quoteLiteral(`@${maskedDomain}`)}, ' ') AS text FROM (${from} OFFSET 0) t
-             WHERE strpos(t.text, '@') > 0 OFFSET 0) t
+      FROM (SELECT ${withoutMasked(withoutEscapes('t.text'))} AS text FROM (${from} OFFSET 0) t
+             WHERE ${hasAddress('t.text')} OFFSET 0) t
      CROSS JOIN LATERAL regexp_matches(t.text, ${addressPattern}, 'g') m(match)
      WHERE strpos(t.text, '@') > 0) found`;
 }

@@ -1,8 +1,8 @@
 /** Collects planner statistics of a whole database in several sessions; dumps up to PostgreSQL 17 contain none. */
 import {z} from 'zod';
-import {AppError} from '../../base/errors.js';
-import {type Session, withSession} from '../client.js';
+import {withSession} from '../client.js';
 import type {Connection} from '../connect/connection.js';
+import {inSessions} from '../in-sessions.js';
 import {parseRows} from '../inspect/inspect-database.js';
 import {quoteQualified} from '../quote.js';
 
@@ -18,35 +18,24 @@ export async function analyzeDatabase(
   sessions: number,
   signal: AbortSignal,
 ): Promise<void> {
-  await withSession(
+  const relations = await withSession(
     connection,
-    async (leader) => {
-      const queue = parseRows(
+    async (session) =>
+      parseRows(
         relationRow,
-        await leader.query(`
+        await session.query(`
           SELECT n.nspname AS schema, c.relname AS name
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
            WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
              AND n.nspname !~ '^pg_toast'
            ORDER BY c.relkind = 'p' DESC, pg_catalog.pg_relation_size(c.oid) DESC`),
-      );
-      const work = async (session: Session): Promise<void> => {
-        try {
-          for (let next = queue.shift(); next; next = queue.shift())
-            await session.query(`ANALYZE ${quoteQualified(next.schema, next.name)}`);
-        } finally {
-          queue.length = 0; // after an error the others stop too
-        }
-      };
-      const follow = (): Promise<void> =>
-        withSession(connection, work, {signal}).catch((error: unknown) => {
-          if (!(error instanceof AppError && error.code === 'TOO_MANY_CONNECTIONS')) throw error;
-        });
-      const followers = Array.from({length: Math.min(sessions, queue.length) - 1}, follow);
-      const outcomes = await Promise.allSettled([work(leader), ...followers]);
-      const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-      if (failed) throw failed.reason;
-    },
+      ),
     {signal},
+  );
+  await inSessions(
+    {connection, sessions, signal},
+    relations.map(({schema, name}) => async (session) => {
+      await session.query(`ANALYZE ${quoteQualified(schema, name)}`);
+    }),
   );
 }

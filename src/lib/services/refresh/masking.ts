@@ -3,7 +3,7 @@ import {randomBytes} from 'node:crypto';
 import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError} from '../../base/errors.js';
 import {countOf, formatCount} from '../../base/format.js';
-import {applyMasks, type MaskedRows} from '../../masks/apply-masks.js';
+import {applyMasks, type MaskedRows, refusedValue} from '../../masks/apply-masks.js';
 import {
   findPersonalByDump,
   findPersonalInDatabase,
@@ -12,11 +12,20 @@ import {
 } from '../../masks/find-personal.js';
 import {type MaskRules, maskRules} from '../../masks/mask-rules.js';
 import {findPersonalInDefinitions, type PersonalDefinition} from '../../masks/personal-definitions.js';
-import {planMasks, refuseForeignPartitions} from '../../masks/plan-masks.js';
-import {type MaskProof, proveMasks, recordUnmasked} from '../../masks/prove-masks.js';
+import {keyStatements, type KeyStatement, withFutureKeys} from '../../masks/future-keys.js';
+import {dropOriginals, keepOriginals, type Originals} from '../../masks/originals.js';
+import {
+  type MaskPlan,
+  planMasks,
+  readDatabaseTables,
+  refuseForeignPartitions,
+} from '../../masks/plan-masks.js';
+import {type MaskProof, proveMasks} from '../../masks/prove-masks.js';
 import {withSession} from '../../postgres/client.js';
 import type {NamedTable} from '../../postgres/quote.js';
 import type {Connection} from '../../postgres/connect/connection.js';
+import type {Workers} from '../../postgres/in-sessions.js';
+import {readCatalog} from '../../rows/model/read-schema.js';
 import type {RunContext} from '../../run/run-context.js';
 import {columnNameParts} from '../../settings/column-name.js';
 import type {Settings} from '../../settings/settings.js';
@@ -30,6 +39,8 @@ import {type ReducedTable, reduceToSubset} from './subset.js';
 
 export interface MaskingPlan {
   readonly rules: MaskRules;
+  /** The dump's statements for constraints and unique indexes. */
+  readonly keys: readonly KeyStatement[];
   /** "schema.table.column" with the name of its mask. */
   readonly masks: readonly {readonly column: string; readonly mask: string}[];
   /** Columns, and definitions that look personal, that stay as they are. */
@@ -146,6 +157,7 @@ export async function planMasking(
   const nameOf = ({table, column}: (typeof columns)[number]): string => `${qualifiedName(table)}.${column}`;
   return {
     rules,
+    keys: keyStatements(definitions.filter((one) => load.leftOut.why(one) === undefined)),
     subset,
     masks: columns.flatMap((rule) =>
       rule.mask.mask === 'keep' ? [] : [{column: nameOf(rule), mask: rule.mask.mask}],
@@ -165,62 +177,114 @@ export async function planMasking(
   };
 }
 
+/** A masked database that has not been checked. */
+export interface Unproven extends Omit<Masked, 'proof'> {
+  readonly plan: MaskPlan;
+  readonly originals: Originals;
+}
+
+function workersFor({settings, signal}: RunContext, connection: Connection): Workers {
+  return {connection, sessions: Math.min(settings.cores, mostSessions), signal};
+}
+
+/** More sessions from a machine with many cores would slow down other users of the server. */
+const mostSessions = 4;
+
 /**
- * Looks through all rows again, masks them and compares the result with the values before.
- * @param hidden the restored database, which nobody else can connect to
- * @throws PERSONAL_DATA, MASK_REFUSED, MASK_INCOMPLETE, and the errors of `planMasks`
+ * Looks through all rows again, and masks them.
+ * @param hidden the restored database before it has keys, which nobody else can connect to
+ * @throws PERSONAL_DATA, MASK_REFUSED, and the errors of `planMasks`
  */
 export async function maskDatabase(
   context: RunContext,
   hidden: Connection,
-  {rules, masks, subset}: MaskingPlan,
-): Promise<Masked> {
+  {rules, keys, subset}: MaskingPlan,
+): Promise<Unproven> {
   const {progress, settings, signal} = context;
+  const workers = workersFor(context, hidden);
   return withSession(
     hidden,
     async (session) => {
       await refuseForeignPartitions(session);
-      const reduced =
-        Object.keys(subset).length === 0
-          ? []
-          : await progress.step('Choose the rows', async (step) => {
-              const left = await reduceToSubset(session, subset, step);
-              step.note(
-                countOf(
-                  left.reduce((sum, {rows}) => sum + rows, 0),
-                  'row',
-                ),
-              );
-              return left;
-            });
+      const isSubset = Object.keys(subset).length > 0;
+      const ruled = new Set([...rules.columns, ...rules.emptied].map(({table}) => qualifiedName(table)));
+      const {tables, catalog} = await withFutureKeys(
+        session,
+        keys,
+        (table) => isSubset || ruled.has(qualifiedName(table)),
+        async () => ({
+          tables: await readDatabaseTables(session),
+          catalog: isSubset ? await readCatalog(session) : undefined,
+        }),
+      );
+      const reduced = catalog
+        ? await progress.step('Choose the rows', async (step) => {
+            const left = await reduceToSubset(session, catalog, subset, step);
+            step.note(
+              countOf(
+                left.reduce((sum, {rows}) => sum + rows, 0),
+                'row',
+              ),
+            );
+            return left;
+          })
+        : [];
       const notLooked = await progress.step('Look for personal data in all rows', async () => {
         const found = await findPersonalInDatabase(session, rules);
         refuseUnruled({columns: found.columns, definitions: []}, '');
         return found.notLooked;
       });
-      const {plan, before, tables} = await progress.step('Mask', async (step) => {
-        const planned = await planMasks(session, rules);
-        const record = await recordUnmasked(session, planned, step, true);
-        const masked = await applyMasks(session, planned, {key: maskKey(settings), step});
-        const rows = masked.reduce((sum, one) => sum + one.rows, 0);
-        step.note(`${countOf(masked.length, 'table')}, ${countOf(rows, 'row')}`);
-        return {plan: planned, before: record, tables: masked};
+      const masked = await progress.step('Mask', async (step) => {
+        const plan = await planMasks(session, rules, tables);
+        const originals = await keepOriginals(workers, plan, step);
+        const made = await applyMasks(workers, plan, originals, {key: maskKey(settings), step});
+        const rows = made.reduce((sum, one) => sum + one.rows, 0);
+        step.note(`${countOf(made.length, 'table')}, ${countOf(rows, 'row')}`);
+        return {plan, originals, tables: made};
       });
       await context.checkpoint('staging.masked');
-      const proof = await progress.step('Check the masks', async (step) => {
-        const result = await proveMasks(session, plan, before, step);
-        step.note(countOf(result.checks.length, 'check'));
-        return result;
-      });
-      const rows = tables.reduce((sum, one) => sum + one.rows, 0);
-      const failed = proof.checks.filter((check) => check.failed > 0).length;
-      context.record({masked: {columns: masks.length, rows, checks: proof.checks.length, failed}});
-      requireProof(proof);
-      await context.checkpoint('staging.proven');
-      return {notLooked, reduced, tables, proof};
+      return {notLooked, reduced, ...masked};
     },
     {signal},
   );
+}
+
+/**
+ * Compares a masked database with the rows before, and drops these.
+ * @param hidden the complete database
+ * @throws MASK_INCOMPLETE
+ */
+export async function proveDatabase(
+  context: RunContext,
+  hidden: Connection,
+  {plan, originals, notLooked, reduced, tables}: Unproven,
+): Promise<Masked> {
+  const workers = workersFor(context, hidden);
+  const proof = await context.progress.step('Check the masks', async (step) => {
+    const result = await proveMasks(workers, plan, originals, step);
+    step.note(countOf(result.checks.length, 'check'));
+    return result;
+  });
+  const rows = tables.reduce((sum, one) => sum + one.rows, 0);
+  const columns = plan.tables.reduce((sum, one) => sum + one.columns.length, 0);
+  const failed = proof.checks.filter((check) => check.failed > 0).length;
+  context.record({masked: {columns, rows, checks: proof.checks.length, failed}});
+  requireProof(proof);
+  await dropOriginals(workers, originals);
+  await context.checkpoint('staging.proven');
+  return {notLooked, reduced, tables, proof};
+}
+
+/** The error for keys and indexes that the server refuses over masked values: it names the constraint, and shows no values. */
+export function explainRefusal(error: unknown, {keys}: MaskingPlan, {plan}: Unproven): unknown {
+  if (!(error instanceof AppError)) return error;
+  const lines = [error.message, ...error.details].join('\n');
+  const by = /(?:unique index|constraint) "([^"]+)"/.exec(lines)?.[1];
+  const key = keys.find(({name}) => name === by);
+  const table = plan.tables.find((masked) =>
+    [key?.table, key?.parent].some((one) => one && qualifiedName(one) === qualifiedName(masked)),
+  );
+  return table ? refusedValue(table, by, undefined) : error;
 }
 
 /** @throws CONFIG_INVALID */

@@ -22,7 +22,15 @@ import {describeRoles} from '../restore/plan-roles.js';
 import {restoreFrom} from '../restore/restore.js';
 import {type InPlace, restoreInPlace} from './in-place.js';
 import {writeMaskedDump} from './masked-dump.js';
-import {type Masked, maskDatabase, type MaskingPlan, planMasking} from './masking.js';
+import {
+  explainRefusal,
+  type Masked,
+  maskDatabase,
+  type MaskingPlan,
+  planMasking,
+  proveDatabase,
+  type Unproven,
+} from './masking.js';
 import {refuseProduction, refuseSource, targetOf, type TargetRequest} from './target.js';
 
 export interface RefreshRequest
@@ -54,7 +62,7 @@ export interface RefreshResult
       | 'notCompared'
       | 'warnings'
     >,
-    Omit<MaskingPlan, 'rules'> {
+    Omit<MaskingPlan, 'rules' | 'keys'> {
   /** The tables of the backup. */
   readonly tables: readonly {readonly table: string; readonly rows: number}[];
   /** Estimated space on the server's disk, bytes. */
@@ -99,6 +107,7 @@ async function refreshTarget(
   const {database, host} = target;
   const there = inPlace === undefined ? null : await lookInPlace(context, target);
   let masking: MaskingPlan | undefined;
+  let unproven: Unproven | undefined;
   let masked: Masked | null = null;
   let estimatedSize = 0;
   let backup = '';
@@ -118,7 +127,12 @@ async function refreshTarget(
     },
     change: async (ctx, hidden) => {
       if (!masking) throw new AppError('UNEXPECTED', 'The masks were not planned.');
-      masked = await maskDatabase(ctx, hidden, masking);
+      unproven = await maskDatabase(ctx, hidden, masking);
+    },
+    explain: (error) => (masking && unproven ? explainRefusal(error, masking, unproven) : error),
+    check: async (ctx, hidden) => {
+      if (!unproven) throw new AppError('UNEXPECTED', 'The database was not masked.');
+      masked = await proveDatabase(ctx, hidden, unproven);
       if (planned && typeof inPlace === 'object') {
         const [plan, file] = [planned, inPlace];
         await ctx.progress.step('Write the masked copy', () => writeMaskedDump(ctx, plan, hidden, file));
@@ -149,7 +163,7 @@ async function refreshTarget(
   const {mode, backupPath, backupCreatedAt, warnings} = filled;
   const present = there === null ? filled.present : describeObjects(there.objects);
   const duration = filled.duration + (restored === filled ? 0 : restored.duration);
-  const {rules: _rules, ...shown} = masking;
+  const {rules: _rules, keys: _keys, ...shown} = masking;
   return {
     mode,
     backup,

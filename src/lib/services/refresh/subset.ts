@@ -8,7 +8,7 @@ import {quoteIdentifier, quoteQualified} from '../../postgres/quote.js';
 import {hasSqlState} from '../../postgres/sql-state.js';
 import type {Step} from '../../progress/progress.js';
 import {compareSql} from '../../rows/model/operators.js';
-import {type Catalog, type ForeignKey, readCatalog, type Table} from '../../rows/model/read-schema.js';
+import type {Catalog, ForeignKey, Table} from '../../rows/model/read-schema.js';
 import {makeUserView, type UserSql} from '../../rows/model/user-view.js';
 import {withoutUserTriggers} from '../../rows/staging/user-triggers.js';
 import {columnNameParts} from '../../settings/column-name.js';
@@ -34,17 +34,18 @@ interface Parts {
 }
 
 /**
- * Removes all other rows, in one transaction. The server checks every foreign key of the rows that stay.
+ * Removes all other rows, in one transaction. The server checks every foreign key that exists.
+ * @param catalog of the database with its foreign keys, which need not exist yet
  * @param subset conditions, "none" and "all" by "schema.table"
  * @param session outside a transaction, in a database that nobody else uses
  * @throws CONFIG_INVALID, WHERE_INVALID, WHERE_VOLATILE, EXPRESSION_REFUSED
  */
 export async function reduceToSubset(
   session: Session,
+  catalog: Catalog,
   subset: Readonly<Record<string, string>>,
   step: Step,
 ): Promise<ReducedTable[]> {
-  const catalog = await readCatalog(session);
   const parts = divide(catalog, subset);
   const tables = [...parts.reduced, ...parts.beside].map((oid) => tableOf(catalog, oid));
   for (const table of tables)

@@ -409,7 +409,9 @@ async function restoreInPlace(
       state: '',
       signal: context.signal,
     };
-    loaded = await withLockWatch(watch, (signal) => loadInto({...context, signal}, planned.load, without));
+    loaded = await withLockWatch(watch, (signal) =>
+      loadInto({...context, signal}, planned.load, 'whole', without),
+    );
   } catch (error) {
     throw asFailedRestore(error, state);
   }

@@ -40,21 +40,38 @@ export interface RestoreComparison {
 
 /**
  * Loads into a fresh database, compares, and collects statistics.
- * @param change what is done to the compared database before the statistics, which would show its old values
+ * @param work what another command does to the new database: it changes the rows before there are indexes and keys, which are then
+ *   built once, and before the statistics, which would show the old values
  * @throws RESTORED_DIFFERS
  */
 export async function loadAndCompare(
   context: RunContext,
   plan: RestorePlan,
   target: Connection,
-  change?: BeforeSwap['change'],
+  work?: BeforeSwap,
 ): Promise<LoadedAndCompared> {
-  const loaded = await loadInto(context, {...plan.load, target});
-  if (!change) return joinOutcomes(loaded, await analyzeAndCompare(context, plan, target), '');
-  const compared = joinOutcomes(loaded, await compareWithBackup(context, plan, target), '');
+  const load = {...plan.load, target};
+  if (!work) return joinOutcomes(await loadInto(context, load), await analyzeAndCompare(context, plan, target), ''); // prettier-ignore
+  const loaded = await loadInto(context, load, 'rows');
+  const none: Objects = {catalog: [], notes: [], notCompared: []};
+  const rows = await compareRows(context, plan, target, () => Promise.resolve(none));
+  joinOutcomes(loaded, rows, '');
   await context.checkpoint('staging.compared');
-  await change(context, target);
+  await work.change(context, target);
+  const rest = await loadInto(context, load, 'rest').catch((error: unknown) => {
+    throw work.explain(error);
+  });
+  await work.check(context, target);
   await context.checkpoint('staging.changed');
+  const objects = await context.progress.step('Compare definitions', () =>
+    compareObjects(context, plan, target),
+  );
+  const whole = {
+    notes: [...new Set([...loaded.notes, ...rest.notes])],
+    errors: [...loaded.errors, ...rest.errors],
+  };
+  const comparison = {...rows, ...objects, notes: [...rows.notes, ...objects.notes]};
+  const compared = joinOutcomes(whole, comparison, '');
   await analyze(context, target);
   return compared;
 }
@@ -82,6 +99,18 @@ async function compareWithBackup(
   plan: RestorePlan,
   target: Connection,
 ): Promise<RestoreComparison> {
+  return compareRows(context, plan, target, () => compareObjects(context, plan, target));
+}
+
+type Objects = Omit<RestoreComparison, 'tables' | 'rows'>;
+
+/** Compares the rows, and in the same step what `also` compares. */
+async function compareRows(
+  context: RunContext,
+  plan: RestorePlan,
+  target: Connection,
+  also: () => Promise<Objects>,
+): Promise<RestoreComparison> {
   const {signal} = context;
   const expected = expectedTables(plan);
   const empty = await findEmptyTables(plan, signal);
@@ -93,8 +122,8 @@ async function compareWithBackup(
     });
     const count = tables.reduce((sum, table) => sum + table.rows, 0);
     step.note(`${countOf(tables.length, 'table')}, ${countOf(count, 'row')}`);
-    const objects = await compareObjects(context, plan, target);
-    return {tables, rows, ...objects, notes: [...objects.notes, ...emptyTablesNotes(empty)]};
+    const objects = await also();
+    return {...objects, tables, rows, notes: [...objects.notes, ...emptyTablesNotes(empty)]};
   });
 }
 
@@ -114,7 +143,7 @@ async function compareObjects(
   context: RunContext,
   {load, source, strategy, selection}: RestorePlan,
   target: Connection,
-): Promise<Omit<RestoreComparison, 'tables' | 'rows'>> {
+): Promise<Objects> {
   const {signal} = context;
   if (load.options.dataOnly)
     return {

@@ -103,10 +103,17 @@ export interface BeforeSwap {
    * @throws an error that stops the run
    */
   readonly review: (context: RunContext, plan: RestorePlan) => Promise<void>;
-  /** Whether the new database is dropped after `change`, and the target is not looked at and not touched. */
+  /** Whether the new database is dropped after `check`, and the target is not looked at and not touched. */
   readonly isDiscarded?: boolean;
-  /** Changes the new database after it was compared with the backup. Until the swap, it belongs to the restoring role, and only that role can connect. */
+  /**
+   * Changes the rows of the new database after they were compared with the backup, before it has indexes, keys and triggers. Until the
+   * swap, the database belongs to the restoring role, and only that role can connect.
+   */
   readonly change: (context: RunContext, hidden: Connection) => Promise<void>;
+  /** The error for a failure to build indexes and keys over the changed rows. */
+  readonly explain: (error: unknown) => unknown;
+  /** Checks the new database once it is complete. */
+  readonly check: (context: RunContext, hidden: Connection) => Promise<void>;
   /** The comment of the database from the swap on. @param comment the one that it would have without this work, without the tag of a masked copy */
   readonly comment: (comment: string | null) => string;
 }

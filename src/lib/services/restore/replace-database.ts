@@ -202,12 +202,7 @@ async function fillStaging(
     await openWorkDatabase(session, staging, {kind: 'staging', database, at, owner, comment: null});
     await context.checkpoint('staging.marked');
   });
-  const loaded = await loadAndCompare(
-    context,
-    plan,
-    withDatabase(plan.target, staging),
-    plan.beforeSwap?.change,
-  );
+  const loaded = await loadAndCompare(context, plan, withDatabase(plan.target, staging), plan.beforeSwap);
   await context.checkpoint('staging.filled');
   return loaded;
 }

@@ -126,14 +126,19 @@ export function goesThroughSession(
   );
 }
 
+/** 'rows': tables with their rows, and all that comes before these; 'rest': indexes, keys, triggers and all that comes after the rows. */
+export type LoadPart = 'whole' | 'rows' | 'rest';
+
 /**
  * In a single transaction, an error rolls back everything.
+ * @param part of the dump, for a new database; 'rest' only after 'rows'
  * @throws PG_RESTORE_FAILED, RESTORE_FAILED, PERMISSION_DENIED, DISK_FULL, INTERRUPTED, ...
  */
 export async function loadDump(
   load: DumpLoad,
   {signal, checkpoint}: Pick<RunContext, 'signal' | 'checkpoint'>,
   onProgress: LoadProgress,
+  part: LoadPart = 'whole',
 ): Promise<LoadOutcome> {
   const {pgRestore} = load;
   let tables = 0;
@@ -145,14 +150,21 @@ export async function loadDump(
   };
   for (const note of load.keyOrder?.notes ?? []) gathered.notes.add(note);
   // Only in a new database; in an existing one, they are created in the same transaction.
-  if (load.schemas.length > 0 && !load.options.isSingleTransaction)
+  if (load.schemas.length > 0 && !load.options.isSingleTransaction && part !== 'rest')
     await withSession(load.target, (session) => makeSchemas(session, load), {signal});
   if (!pgRestore && load.keyOrder) await loadPlainRows(load, load.keyOrder, gathered, signal);
   else if (!pgRestore) {
     await inSession(load, signal, (session) => {
       const sql = plainDump(load, (bytes) => onProgress(bytes, 'bytes'));
       return withBuiltInDefaults(load, session, gathered, signal, (edit) =>
-        runStatements(load, session, sql, edit, {...gathered, onTable: () => undefined}, signal),
+        runStatements(
+          load,
+          session,
+          sql,
+          inPart(part, edit),
+          {...gathered, onTable: () => undefined},
+          signal,
+        ),
       );
     });
   } else {
@@ -164,16 +176,23 @@ export async function loadDump(
     else if (goesThroughSession(load)) {
       await inSession(load, signal, (session) =>
         withBuiltInDefaults(load, session, gathered, signal, (edit) =>
-          runScript(archive, session, load.options, entries, edit),
+          runScript(
+            archive,
+            session,
+            part === 'whole' ? load.options : {...load.options, sections: sectionsOf[part]},
+            entries,
+            edit,
+          ),
         ),
       );
     } else {
       // pg_restore would fail at a key to a row that is missing; a session can make it NOT VALID.
       const isLater = (line: string): boolean => load.outsideKeys.size > 0 && foreignKey.test(line);
       const first = {...archive, entries: entries.filter((line) => !isLater(line))};
-      if (isLimited(load.limits) || load.hasOtherOwners) await loadInPhases(first);
-      else await loadDirectly(first, load.options, first.entries);
-      const keys = entries.filter(isLater);
+      if (isLimited(load.limits) || load.hasOtherOwners) await loadInPhases(first, part);
+      else if (part === 'whole') await loadDirectly(first, load.options, first.entries);
+      else await loadDirectly(first, {...load.options, sections: sectionsOf[part]}, first.entries);
+      const keys = part === 'rows' ? [] : entries.filter(isLater);
       if (keys.length > 0)
         await inSession(load, signal, (session) =>
           runScript(
@@ -187,6 +206,38 @@ export async function loadDump(
     }
   }
   return {notes: [...gathered.notes], errors: gathered.errors};
+}
+
+const sectionsOf = {rows: ['pre-data', 'data'], rest: ['post-data']} as const;
+
+/** Types of objects that pg_dump writes after all rows (dumpTableSchema and the like in pg_dump.c, SECTION_POST_DATA). */
+const afterRows = new Set([
+  'CONSTRAINT',
+  'FK CONSTRAINT',
+  'INDEX',
+  'INDEX ATTACH',
+  'STATISTICS',
+  'TRIGGER',
+  'RULE',
+  'POLICY',
+  'ROW SECURITY',
+  'EVENT TRIGGER',
+  'PUBLICATION',
+  'PUBLICATION TABLE',
+  'SUBSCRIPTION',
+  'MATERIALIZED VIEW DATA',
+]);
+
+/** Selects the statements of a plain dump for the part; its settings belong to both. */
+function inPart(part: LoadPart, edit: Edit): Edit {
+  if (part === 'whole') return edit;
+  let isAfter = false;
+  return (statement) => {
+    const {section, rows} = statement;
+    isAfter ||= section !== null && afterRows.has(section.type);
+    const isSetting = section === null && !rows;
+    return isSetting || isAfter === (part === 'rest') ? edit(statement) : null;
+  };
 }
 
 /** Foreign keys, and the comments on constraints, which need them. */
@@ -313,16 +364,19 @@ const isGrant = ({type}: DumpSection): boolean => type === 'ACL' || type === 'DE
  * can be kept, because code in indexes and views runs with their rights. Then pg_restore loads rows and builds indexes and keys in
  * parallel. Grants come last, because they could prevent the restoring role from loading rows.
  */
-async function loadInPhases(archive: ArchiveLoad): Promise<void> {
+async function loadInPhases(archive: ArchiveLoad, part: LoadPart): Promise<void> {
   const {load, entries, gathered, signal} = archive;
   const {options} = load;
   const edit = everything(load, gathered);
-  await inSession(load, signal, (session) =>
-    runScript(archive, session, {...options, sections: ['pre-data']}, entries, (statement) =>
-      statement.section && isGrant(statement.section) ? null : edit(statement),
-    ),
-  );
-  if (!options.schemaOnly) await loadDirectly(archive, {...options, sections: ['data']}, entries);
+  if (part !== 'rest') {
+    await inSession(load, signal, (session) =>
+      runScript(archive, session, {...options, sections: ['pre-data']}, entries, (statement) =>
+        statement.section && isGrant(statement.section) ? null : edit(statement),
+      ),
+    );
+    if (!options.schemaOnly) await loadDirectly(archive, {...options, sections: ['data']}, entries);
+  }
+  if (part === 'rows') return;
   await loadDirectly(
     archive,
     {...options, sections: ['post-data'], noOwner: true, noAcl: true},
