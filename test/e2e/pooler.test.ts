@@ -23,9 +23,9 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-/** Runs `work` while six clients of the application use the pooler, and returns the output of pgbench at its end. */
+/** Runs `work` while six clients of the application use the pooler, with 60 transactions a second, and returns the output of pgbench at its end. */
 async function besideApplication(url: string, work: () => Promise<void>): Promise<string> {
-  const args = ['-n', '-c', '6', '-T', '300', '-P', '1', '-N', url];
+  const args = ['-n', '-c', '6', '-R', '60', '-T', '300', '-P', '1', '-N', url];
   const application = spawn(join(inject('serverBin'), 'pgbench'), args, {stdio: ['ignore', 'pipe', 'pipe']});
   let said = '';
   const hasBegun = new Promise<void>((resolve) => {

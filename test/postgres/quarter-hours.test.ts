@@ -9,8 +9,8 @@ import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, existingDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
 
-/** The short form makes a backup every two hours instead of every quarter. */
-const stepMinutes = process.env['DESTINO_TEST_LONG'] === undefined ? 120 : 15;
+/** The short form makes a backup every four hours instead of every quarter. */
+const stepMinutes = process.env['DESTINO_TEST_LONG'] === undefined ? 240 : 15;
 const start = Date.UTC(2026, 10, 22, 0, 0);
 const keepHourly = 18;
 const steps = (48 * 60) / stepMinutes;

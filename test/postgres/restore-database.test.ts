@@ -141,14 +141,15 @@ describe('restore into a new database', () => {
 
   it('accepts any name that a database can have, without a shell or a conninfo string', async () => {
     const names = [`it's "q" = \\ $(touch PWNED) dbname=x`, 'é'.repeat(31) + 'x'];
-    for (const targetDb of names) {
-      for (const backupFile of ['small.dump', 'small.sql']) {
-        await restore({backupFile, targetDb, createDb: true});
-        expect(await existingDatabase(targetDb).query('SELECT count(*) AS n FROM public.plain')).toEqual([
-          {n: '2'},
-        ]);
-        await dropDatabase(targetDb);
-      }
+    const files = ['small.dump', 'small.sql'];
+    const restores = names.map((targetDb, index) => ({targetDb, backupFile: files[index] ?? ''}));
+    const crossed = names.map((targetDb, index) => ({targetDb, backupFile: files[1 - index] ?? ''}));
+    for (const {targetDb, backupFile} of cases([...restores, ...crossed], 2)) {
+      await restore({backupFile, targetDb, createDb: true});
+      expect(await existingDatabase(targetDb).query('SELECT count(*) AS n FROM public.plain')).toEqual([
+        {n: '2'},
+      ]);
+      await dropDatabase(targetDb);
     }
   });
 });

@@ -48,6 +48,8 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
   let fresh: SupabaseServer;
   let folder: string;
   let before: string[];
+  /** Whether a test changed the project, which is created again then. */
+  let isChanged: boolean;
   let access: string[];
   const who = {
     roles: ['anon', 'authenticated', 'service_role', 'reporting'],
@@ -59,12 +61,16 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
   beforeAll(async () => {
     [server, fresh] = await Promise.all([startSupabaseServer(major), startSupabaseServer(major, 'platform')]);
     access = await accessOf(server.admin(), who);
+    isChanged = true;
   });
   afterAll(() => Promise.all([server.stop(), fresh.stop()]));
   beforeEach(async () => {
     folder = await tempFolder();
-    await server.reset('application');
-    before = await databaseFacts(server.admin());
+    if (isChanged) {
+      await server.reset('application');
+      before = await databaseFacts(server.admin());
+      isChanged = false;
+    }
     return () => rm(folder, {recursive: true, force: true});
   });
 
@@ -75,9 +81,14 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     if (id === null) throw new Error('no backup was made');
     return id;
   };
-  const restore = (request: RestoreRequest, connection?: Connection): Promise<RestoreResult> =>
-    restoreDatabase(contextOf(connection), request);
-  const asAdmin = (sql: string) => withSession(server.admin(), (session) => session.client.query(sql));
+  const restore = (request: RestoreRequest, connection?: Connection): Promise<RestoreResult> => {
+    isChanged ||= connection === undefined;
+    return restoreDatabase(contextOf(connection), request);
+  };
+  const asAdmin = (sql: string) => {
+    isChanged = true;
+    return withSession(server.admin(), (session) => session.client.query(sql));
+  };
 
   it.each(cases(['custom', 'sql', 'directory'] as const))(
     'leaves no fact different, and opens no right, when it is restored over itself after damage, from %s',
@@ -117,7 +128,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
   });
 
   it('is what doctor reports about the newest backup, from the same plan', async () => {
-    for (const format of ['custom', 'sql'] as const) {
+    for (const format of cases(['custom', 'sql'] as const)) {
       const id = await backUp(format);
       const {checks, commands} = await checkMachine(contextOf());
       const checkOf = (name: string) => checks.find((check) => check.name === name);
@@ -223,6 +234,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       );
     const run = ({project}: SupabaseServer, sql: string) =>
       withSession(project, (session) => session.client.query(sql));
+    isChanged = true;
     await run(
       server,
       `SELECT cron.schedule('*/5 * * * *', 'SELECT 1'), cron.schedule_in_database('paused', '0 4 * * *', 'VACUUM', 'postgres', NULL, false)`,
@@ -291,6 +303,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       return testContext(folder, {settings: {databaseUrl: url.href}});
     };
     await fresh.reset('platform');
+    isChanged = true;
     // As if the service does not report the cluster's number.
     for (const cluster of [server, fresh])
       await withSession(cluster.admin(), (session) =>
