@@ -50,6 +50,11 @@ function lookOnce(name: ToolName, settings: Settings): Promise<Found> {
   return tools;
 }
 
+/** Begins the search for tools, so that it is done beside what comes before `findTool`, which reports its failures. */
+export function searchAhead(names: readonly ToolName[], settings: Settings): void {
+  for (const name of names) lookOnce(name, settings).catch(() => undefined);
+}
+
 async function lookForTools(name: ToolName, settings: Settings): Promise<Found> {
   const folders =
     settings.pgBin === undefined

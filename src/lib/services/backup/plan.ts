@@ -12,7 +12,7 @@ import {type Connection, refuseTransactionPooler, withDatabase} from '../../post
 import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
 import {type DumpSelection, selectForDump, unloggedOnStandby} from '../../postgres/inspect/dump-selection.js';
 import {findDumpTool, firstMajorWithMethods, supportsMethod} from '../../postgres/tools/compress-methods.js';
-import {findTool, type Tool} from '../../postgres/tools/find-tools.js';
+import {findTool, searchAhead, type Tool} from '../../postgres/tools/find-tools.js';
 import {type DatabaseIdentity, inspectIdentity} from '../../postgres/inspect/inspect-database.js';
 import {mayReadPasswords} from '../../postgres/inspect/inspect-globals.js';
 import type {Ownership, Party} from '../../postgres/inspect/platform-objects.js';
@@ -53,6 +53,7 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
   const encryption = request.encryption ?? (await encryptionOf(context, {isRequired: false}));
   requireEncryption(encryption);
   const warnings: string[] = [];
+  searchAhead(['pg_dump', 'pg_restore'], settings);
   return withSession(
     connection,
     async (session) => {
