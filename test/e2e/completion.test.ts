@@ -27,7 +27,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, {recursive: true, force: true}));
 
 async function ask(shell: string, script: string, ...args: string[]): Promise<string[]> {
-  const {status, stdout, stderr} = await runProgram(shell, ['-c', script, ...args], {cwd: folder});
+  // Where its stdin is a socket, bash reads the user's ~/.bashrc even with -c.
+  const flags = shell === 'bash' ? ['--norc', '-c'] : ['-c'];
+  const {status, stdout, stderr} = await runProgram(shell, [...flags, script, ...args], {cwd: folder});
   expect([status, stderr]).toEqual([0, '']);
   return stdout.split('\n').filter((line) => line !== '');
 }

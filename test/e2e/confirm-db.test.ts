@@ -1,6 +1,7 @@
 /** --confirm-db with a name other than the target's is refused before any work, even if nothing is asked. */
 import {rm} from 'node:fs/promises';
 import {afterAll, beforeAll, expect, it} from 'vitest';
+import {cases} from '../support/long-form.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {
   createTempDatabase,
@@ -59,7 +60,7 @@ it('a wrong name is refused by every command with the flag, and the right one is
     ]);
     expect(await databaseExists(copy)).toBe(false);
   }
-  for (const [words, target] of commands()) {
+  for (const [words, target] of cases(commands(), 5)) {
     const right = await cli(...words, '--confirm-db', target);
     expect([words, right.status, right.stderr]).toEqual([
       words,

@@ -229,7 +229,7 @@ describe('a restore that skips errors', () => {
     made.push(owner.name);
     await owner.run(`CREATE TYPE status AS ENUM ('open'); CREATE TABLE orders (id int, status status); INSERT INTO orders VALUES (1, 'open');
       CREATE TABLE people AS SELECT 1 AS id UNION SELECT 2`);
-    for (const format of ['custom', 'plain']) {
+    for (const format of cases(['custom', 'plain'])) {
       // The type is not restored with the tables.
       const path = join(folder, `partial.${format}`);
       await run(tool('pg_dump'), [

@@ -121,8 +121,9 @@ it.each(cases(['custom', 'directory'] as const))(
       const made = backupDatabase(context, {format});
       await Promise.race([proxy.reached, made]);
       await queryOn(primary, 'DELETE FROM orders WHERE id > 100');
-      await queryOn(primary, 'VACUUM orders');
+      // Before the conflict, which can start the second attempt at once.
       await queryOn(primary, 'INSERT INTO orders SELECT generate_series(101, 501)');
+      await queryOn(primary, 'VACUUM orders');
       await caughtUp();
       proxy.release();
       const {tables} = await made;

@@ -47,7 +47,7 @@ describe.each(await supabaseMajors())(
       ['custom', 'same'],
       ['sql', 'local'],
     ] as const;
-    it.each(cases(places, 2))(
+    it.each(cases(places))(
       'never fails for extensions that the scratch server lacks: format %s, %s',
       async (format, kind) => {
         const result = await prove(format, kind);

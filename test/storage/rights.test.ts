@@ -16,6 +16,7 @@ import type {Config} from '../../src/lib/settings/config-schema.js';
 import {createBucket, keysIn, store, storeClient, storeEnvironment, uploadsIn} from '../support/bucket.js';
 import {blocksOf} from '../support/doc-page.js';
 import {administrate} from '../support/gateway.js';
+import {cases} from '../support/long-form.js';
 import {replaceTools} from '../support/replaced-tools.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, dropDatabase, type TempDatabase} from '../support/temp-database.js';
@@ -147,10 +148,11 @@ describe('with the rights to make backups', () => {
     expect(await keysIn(bucket)).toEqual([]);
   });
 
-  it.each([
-    ['a bucket', false],
+  const buckets = [
     ['a bucket with versions', true],
-  ])(
+    ['a bucket', false],
+  ] as const;
+  it.each(cases(buckets))(
     'prune and recover are denied in %s, name the missing right, and remove nothing',
     async (_what, hasVersions) => {
       const bucket = await bucketWith(['backups'], hasVersions);
