@@ -1,5 +1,5 @@
 /** Masks in a restored database: values change, keys and joins stay, and the check finds each leak. */
-import {randomBytes} from 'node:crypto';
+import {createHash, createHmac, randomBytes} from 'node:crypto';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {applyMasks, type MaskedRows} from '../../src/lib/masks/apply-masks.js';
 import {maskRules} from '../../src/lib/masks/mask-rules.js';
@@ -474,4 +474,32 @@ describe('every mask', () => {
     expect(message).toContain(expected);
     expect(message).not.toContain('-1');
   });
+});
+
+/** A key under which the hashes choose no capital for the address: the case of one key in sixty. */
+function keyWithoutCapitals(address: string): Buffer<ArrayBuffer> {
+  for (let number = 0; ; number += 1) {
+    const key = Buffer.from(`the key of a test, ${number}`);
+    const own = createHmac('sha256', key).update('masks').digest();
+    const hash = (kind: string, text: string): Buffer =>
+      createHash('sha256').update(own).update(`${kind}:${text}`).digest();
+    const word = hash('email', address.toLowerCase()).toString('hex').slice(0, 20);
+    const spelling = hash('spelling', address);
+    // PostgreSQL counts the bits of a byte from the lowest one, the letters from 1.
+    const isCapital = (letter: string, at: number): boolean =>
+      /[a-f]/.test(letter) && (((spelling[(at + 1) >> 3] ?? 0) >> ((at + 1) & 7)) & 1) === 1;
+    if (/[a-f]/.test(word) && ![...word].some(isCapital)) return key;
+  }
+}
+
+it('masks of two spellings of one address differ under every key', async () => {
+  database = await createTempDatabase('template0');
+  await database.run(`CREATE TABLE person (id int PRIMARY KEY, email text NOT NULL UNIQUE);
+    INSERT INTO person VALUES (1, 'MIXED@Shop.Example'), (2, 'mixed@shop.example')`);
+  const key = keyWithoutCapitals('MIXED@Shop.Example');
+  const {proof} = await mask({'public.person.email': {mask: 'email'}}, {key});
+  expect(proof.passed).toBe(true);
+  expect(await one(`SELECT count(DISTINCT email) || ' ' || count(DISTINCT lower(email)) FROM person`)).toBe(
+    '2 1',
+  );
 });

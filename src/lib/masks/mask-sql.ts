@@ -74,8 +74,9 @@ function maskText(mask: TextMask, value: string, limit: number, hashOf: HashOf):
     case 'email': {
       const count = width - maskedDomain.length - 1;
       const word = hexOf(hashOf('email', `lower(${value})`), count);
-      // Spellings of one address differ only in capitals, and so do their masks.
-      const spelt = `(SELECT string_agg(CASE WHEN get_bit(m.h, i) = 1 THEN upper(substr(m.w, i, 1)) ELSE substr(m.w, i, 1) END, '' ORDER BY i)
+      // Spellings of one address differ only in capitals, and so do their masks: without any, it would be that of the lower-case spelling.
+      const capitals = `string_agg(CASE WHEN get_bit(m.h, i) = 1 THEN upper(substr(m.w, i, 1)) ELSE substr(m.w, i, 1) END, '' ORDER BY i)`;
+      const spelt = `(SELECT coalesce(nullif(${capitals}, min(m.w)), upper(min(m.w)))
         FROM (SELECT ${keyedHash('spelling', value)} AS h, ${word} AS w) m, generate_series(1, ${count}) i)`;
       return `(CASE WHEN ${value} = lower(${value}) THEN ${word} ELSE ${spelt} END || '@${maskedDomain}')`;
     }
