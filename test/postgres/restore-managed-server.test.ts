@@ -449,7 +449,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     );
   });
 
-  const peopleSql = `SELECT email AS value FROM auth.users UNION SELECT raw_user_meta_data ->> 'full_name' FROM auth.users UNION SELECT full_name FROM public.profiles`;
+  const peopleSql = `SELECT email AS value FROM auth.users UNION SELECT raw_user_meta_data ->> 'full_name' FROM auth.users UNION SELECT full_name FROM public.profiles UNION SELECT handle FROM public.profiles`;
   const joinsSql = `SELECT (SELECT count(*) FROM auth.users u JOIN auth.identities i USING (email)) AS identities, (SELECT count(*) FROM public.profiles p JOIN auth.users u USING (id)) AS profiles,
       (SELECT count(*) FROM public.messages m JOIN public.profiles p ON p.id = m.author) AS messages`;
   const refreshContext = (masks: MasksConfig, env: Record<string, string> = {}) =>
@@ -467,6 +467,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     });
     const masks = {
       'public.profiles.full_name': {mask: 'name'},
+      'public.profiles.handle': {mask: 'hash'},
       'public.promo_codes.secret_note': {mask: 'text'},
       // Its rows are not restored, so that the rule has no effect.
       'cron.job.username': {mask: 'keep', reason: 'a role'},

@@ -7,7 +7,7 @@ import type {Session} from '../postgres/client.js';
 import {beginCopy} from '../postgres/copy-into.js';
 import {inSessions, type Workers} from '../postgres/in-sessions.js';
 import {parseOnlyRow, pgCount} from '../postgres/inspect/inspect-database.js';
-import {quoteLiteral, quoteQualified} from '../postgres/quote.js';
+import {quoteLiteral} from '../postgres/quote.js';
 import {hasSqlState} from '../postgres/sql-state.js';
 import type {Step} from '../progress/progress.js';
 import {keyTable} from './mask-sql.js';
@@ -49,10 +49,7 @@ export async function applyMasks(
   const pieces: Piece[] = [];
   await inSessions(workers, [
     async (session) => {
-      const emptied = [
-        ...plan.emptied.map(({schema, name}) => quoteQualified(schema, name)),
-        ...plan.tables.map(({table}) => fromTable(table)),
-      ];
+      const emptied = [...plan.emptied.map(fromTable), ...plan.tables.map(({table}) => fromTable(table))];
       if (emptied.length > 0) await session.query(`TRUNCATE ${emptied.join(', ')}`);
       for (const table of plan.tables) pieces.push(...(await piecesOf(session, originals, table)));
     },

@@ -8,6 +8,7 @@ import {familyOf, type TypeFamily} from './personal-kinds.js';
 export interface DumpedColumn {
   readonly name: string;
   readonly family: TypeFamily;
+  readonly isBytea: boolean;
 }
 
 export interface DumpedTables {
@@ -65,6 +66,8 @@ function columnsIn(body: string, enums: ReadonlySet<string>): DumpedColumn[] {
       .replace(/ (?:NOT NULL|DEFAULT |GENERATED |COLLATE |CONSTRAINT ).*$/, '');
     if (/ GENERATED ALWAYS AS \(/.test(line)) return [];
     const isEnum = enums.has(type.replace(/(?:\[\])+$/, ''));
-    return [{name: name.name, family: isEnum ? 'other' : familyOf(type)}];
+    return [
+      {name: name.name, family: isEnum ? 'other' : familyOf(type), isBytea: /^bytea(?:\[\])*$/.test(type)},
+    ];
   });
 }

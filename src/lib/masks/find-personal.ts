@@ -51,6 +51,9 @@ interface ColumnCount {
   rows: number;
 }
 
+const notText = 'bytea is not text';
+const elsewhere = 'its rows are in another database';
+
 /** The findings of the counts, by the names of the columns. */
 function findingsOf(
   counts: readonly ColumnCount[],
@@ -119,16 +122,28 @@ export function findPersonalByDump(
     counts.set(key, made);
     return made;
   };
+  const unreadable = new Map<string, string>();
   for (const [label, columns] of columnsOf) {
     const table = topOf(label);
-    for (const column of columns) if (!isRuled(table, column.name)) countOf(table, column);
+    for (const column of columns) {
+      if (isRuled(table, column.name)) continue;
+      countOf(table, column);
+      if (column.isBytea) unreadable.set(columnName(table.schema, table.name, column.name), notText);
+    }
+  }
+  for (const definition of definitions) {
+    if (definition.type === 'FOREIGN TABLE') unreadable.set(qualifiedName(definition), elsewhere);
   }
   return {
     takerOf: (copy, encoding) => {
       const table = topOf(qualifiedName(copy));
       const known = columnsOf.get(qualifiedName(copy)) ?? [];
       const looked = copy.columns.flatMap((name, index) => {
-        const column = known.find((each) => each.name === name) ?? {name, family: 'text' as const};
+        const column = known.find((each) => each.name === name) ?? {
+          name,
+          family: 'text' as const,
+          isBytea: false,
+        };
         const hasText = column.family === 'text' || column.family === 'json';
         return isRuled(table, name)
           ? []
@@ -158,7 +173,10 @@ export function findPersonalByDump(
     found: () =>
       findingsOf(
         [...counts.values()],
-        [...cut].sort().map((of) => ({of, reason: `rows after the first ${mostRows}`})),
+        [
+          ...[...cut].sort().map((of) => ({of, reason: `rows after the first ${mostRows}`})),
+          ...[...unreadable].map(([of, reason]) => ({of, reason})),
+        ],
       ),
   };
 }
@@ -191,7 +209,7 @@ export async function findPersonalInDatabase(session: Session, rules: MaskRules)
   await withTransaction(session, 'READ ONLY', async () => {
     await session.query('SET LOCAL row_security = off');
     for (const table of all) {
-      if (table.kind === 'foreign') notLooked.push({of: qualifiedName(table), reason: 'its rows are in another database'}); // prettier-ignore
+      if (table.kind === 'foreign') notLooked.push({of: qualifiedName(table), reason: elsewhere}); // prettier-ignore
       if (table.kind !== 'table') continue;
       const columns = table.columns.filter((column) => !column.generated && !isRuled(table, column.name));
       for (let first = 0; first < columns.length; first += mostColumns)
@@ -204,7 +222,7 @@ export async function findPersonalInDatabase(session: Session, rules: MaskRules)
       notLooked.push(
         ...columns
           .filter(({baseName}) => baseName === 'bytea')
-          .map(({name}) => ({of: columnName(table.schema, table.name, name), reason: 'bytea is not text'})),
+          .map(({name}) => ({of: columnName(table.schema, table.name, name), reason: notText})),
       );
     }
   });

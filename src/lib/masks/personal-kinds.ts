@@ -23,7 +23,7 @@ interface NameSign {
 }
 
 const person =
-  'customer|client|user|buyer|contact|recipient|sender|guest|member|employee|staff|author|owner|person|patient|student|driver|holder|billing|shipping|delivery|cliente|usuario|contacto|empleado|paciente|alumno|titular|destinatario';
+  'customer|client|user|buyer|contact|recipient|sender|guest|member|employee|staff|author|owner|person|patient|student|driver|holder|bill|billing|ship|shipping|delivery|cliente|usuario|contacto|empleado|paciente|alumno|titular|destinatario';
 
 /** English and Spanish, and the commonest of French and German. The first sign that matches counts. */
 const nameSigns: readonly NameSign[] = [
@@ -111,7 +111,9 @@ export function kindByName(table: string, column: string, family: TypeFamily): P
   const sign = nameSigns.find(({pattern, families}) => families.includes(family) && pattern.test(name));
   if (sign) return sign.kind;
   if (family === 'network') return 'ip';
-  return family === 'text' && /^(?:name|nombre|nom)$/.test(name) && peopleTable.test(words(table))
+  return family === 'text' &&
+    /^(?:name|nombre|nom|nickname|handle|login|alias)$/.test(name) &&
+    peopleTable.test(words(table))
     ? 'name'
     : undefined;
 }

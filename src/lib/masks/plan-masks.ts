@@ -16,7 +16,7 @@ export interface MaskPlan {
   /** Tables with masks, in the order of their names. */
   readonly tables: readonly MaskedTable[];
   /** Tables that lose all rows, by one TRUNCATE. */
-  readonly emptied: readonly NamedTable[];
+  readonly emptied: readonly (NamedTable & {readonly hasParts: boolean})[];
   /** Columns that a rule keeps as they are. */
   readonly kept: readonly {readonly column: string; readonly reason: string}[];
   /** Everything in the database, for the scans of the check. */
@@ -255,7 +255,7 @@ function chooseEmptied(
   tables: ReadonlyMap<string, Table>,
   links: readonly Link[],
   all: readonly Table[],
-): NamedTable[] {
+): MaskPlan['emptied'] {
   const chosen = rules.emptied.flatMap(({table: named, isBuiltIn}) => {
     const table = tables.get(qualifiedName(named));
     if (table && table.kind !== 'view' && table.kind !== 'foreign') return [table];
@@ -281,7 +281,7 @@ function chooseEmptied(
       {hint: `Add {"rows": "none"} for ${String(child)} too, or mask the columns of ${String(parent)}.`},
     );
   }
-  return chosen.map(({schema, name}) => ({schema, name}));
+  return chosen.map(({schema, name, hasParts}) => ({schema, name, hasParts}));
 }
 
 const view = 'pg_temp.destino_mask_view';

@@ -19,6 +19,8 @@ it.each([
   ],
   ['a name of a variable', {notifications: {targets: [{type: 'ping', urlEnv: 'HEALTHCHECKS_URL'}]}}, false],
   ['a mask of a token', {masks: {'public.orders.token': {mask: 'null'}}}, false],
+  ['a table of tokens without rows', {subset: {'public.token': 'none', 'auth.password': 'id > 1'}}, false],
+  ['a definition with a token in its name', {keepDefinitions: {'FUNCTION public.token': 'a reason'}}, false],
   ['an API key', {api_key: 'abc'}, true],
   ['a token', {template: {token: 'abc'}}, true],
   ['a password in an address', {url: 'https://user:word@hooks.example/x'}, true],

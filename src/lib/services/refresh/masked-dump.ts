@@ -40,8 +40,10 @@ export async function writeMaskedDump(
         signal.throwIfAborted();
         if (!gzip.write(bytes)) await Promise.race([once(gzip, 'drain'), written]);
       };
+      const isLeftOut = (section: DumpSection): boolean =>
+        section.type === 'MATERIALIZED VIEW DATA' && load.leftOut.why(section) !== undefined;
       const read = async (sql: AsyncIterable<Buffer>): Promise<void> => {
-        for await (const bytes of withRowsOf(session, sql, put)) await put(bytes);
+        for await (const bytes of withRowsOf(session, sql, put, isLeftOut)) await put(bytes);
         gzip.end();
       };
       try {
@@ -63,6 +65,7 @@ async function* withRowsOf(
   session: Session,
   sql: AsyncIterable<Buffer>,
   put: (bytes: Buffer) => Promise<void>,
+  isLeftOut: (section: DumpSection) => boolean,
 ): AsyncGenerator<Buffer> {
   const there = new Set(
     (
@@ -78,6 +81,7 @@ async function* withRowsOf(
     const copied = statement.rows && readCopyStatement(textOf(statement.sql, statement.encoding));
     // Unread rows are skipped.
     if (statement.rows && !(copied && there.has(qualifiedName(copied)))) continue;
+    if (statement.section && isLeftOut(statement.section)) continue;
     if (statement.section && statement.section !== section) yield headingOf(statement);
     section = statement.section;
     yield Buffer.from(`${statement.sql}\n`, 'latin1');

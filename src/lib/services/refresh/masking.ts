@@ -21,6 +21,7 @@ import {
   refuseForeignPartitions,
 } from '../../masks/plan-masks.js';
 import {type MaskProof, proveMasks} from '../../masks/prove-masks.js';
+import {largeObjectTable} from '../../fingerprint/table-contents.js';
 import {withSession} from '../../postgres/client.js';
 import type {NamedTable} from '../../postgres/quote.js';
 import type {Connection} from '../../postgres/connect/connection.js';
@@ -173,7 +174,9 @@ export async function planMasking(
     emptied: rules.emptied.map(({table}) => qualifiedName(table)),
     personal,
     personalDefinitions,
-    notLooked,
+    notLooked: filled.some((table) => qualifiedName(table) === qualifiedName(largeObjectTable))
+      ? [...notLooked, {of: 'large objects', reason: 'they are not text'}]
+      : notLooked,
   };
 }
 

@@ -1,6 +1,7 @@
 /** Implements `refresh`: replaces a database of another environment by a masked copy of a backup. */
 import {formats} from '../../base/formats.js';
 import {defined} from '../../base/defined.js';
+import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError, messageOf} from '../../base/errors.js';
 import {formatBytes, formatTime} from '../../base/format.js';
 import {estimateRestoredSize} from '../../catalog/restored-size.js';
@@ -18,6 +19,8 @@ import type {RestoreRequest} from '../restore/options.js';
 import type {PresentDatabase} from '../restore/can-swap.js';
 import {type BeforeSwap, lookAtTarget, type RestorePlan} from '../restore/plan.js';
 import {chooseStrategy} from '../restore/strategy.js';
+import {readDependencies, readDumpDefinitions} from '../restore/source.js';
+import {rowsNotLoaded} from './rows-not-loaded.js';
 import {describeRoles} from '../restore/plan-roles.js';
 import {restoreFrom} from '../restore/restore.js';
 import {type InPlace, restoreInPlace} from './in-place.js';
@@ -115,6 +118,12 @@ async function refreshTarget(
   const at = context.clock.now().toISOString();
   const beforeSwap: BeforeSwap = defined<BeforeSwap>({
     target,
+    leavesOut: async (from, pgRestore, signal) => {
+      const definitions = await readDumpDefinitions(from, pgRestore, signal);
+      return rowsNotLoaded(definitions, context.settings.config, () =>
+        readDependencies(from, pgRestore, definitions, from.encoding, signal),
+      );
+    },
     isDiscarded: inPlace === undefined ? undefined : true,
     review: async (ctx, plan) => {
       planned = plan;
@@ -132,7 +141,7 @@ async function refreshTarget(
     explain: (error) => (masking && unproven ? explainRefusal(error, masking, unproven) : error),
     check: async (ctx, hidden) => {
       if (!unproven) throw new AppError('UNEXPECTED', 'The database was not masked.');
-      masked = await proveDatabase(ctx, hidden, unproven);
+      masked = withRowsOfBackup(await proveDatabase(ctx, hidden, unproven), planned);
       if (planned && typeof inPlace === 'object') {
         const [plan, file] = [planned, inPlace];
         await ctx.progress.step('Write the masked copy', () => writeMaskedDump(ctx, plan, hidden, file));
@@ -185,6 +194,15 @@ async function refreshTarget(
     notCompared,
     warnings,
   };
+}
+
+/** Tables without rows were not loaded, so the backup knows how many they had. */
+function withRowsOfBackup(masked: Masked, plan: RestorePlan | undefined): Masked {
+  const rows = new Map(plan?.source.tables.map((table) => [qualifiedName(table), table.rows]));
+  const reduced = masked.reduced.map((one) =>
+    one.before === 0 ? {...one, before: rows.get(one.table) ?? 0} : one,
+  );
+  return {...masked, reduced};
 }
 
 /** @throws DATABASE_NOT_FOUND, NOT_SUPPORTED_HERE for a template */

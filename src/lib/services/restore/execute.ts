@@ -36,7 +36,7 @@ import {describeGlobals, describeRoles, withMadeRoles} from './plan-roles.js';
 import {warnOfRecentRestore} from './recent-restore.js';
 import {describeDependents} from './dependents.js';
 import {readTargetStatements} from './drop-statements.js';
-import {planRestore, planWithout, type BeforeSwap, type RestorePlan} from './plan.js';
+import {isNotNeeded, planRestore, planWithout, type BeforeSwap, type RestorePlan} from './plan.js';
 import {isTied, type RestoreStrategy, strategies} from './strategy.js';
 import {describeLeftOut} from './what-to-restore.js';
 import {restoreBySwap} from './replace-database.js';
@@ -146,7 +146,8 @@ async function planAndRestore(
 /** Reads the backup first if some of its rows are not restored, because those are not compared afterwards. */
 async function readUnlessCompared(context: RunContext, plan: RestorePlan): Promise<RestorePlan> {
   const {source} = plan;
-  if (source.isReadWhole || expectedTables(plan).length === source.tables.length) return plan;
+  const needed = source.tables.filter((table) => !isNotNeeded(plan, table));
+  if (source.isReadWhole || expectedTables(plan).length === needed.length) return plan;
   return {...plan, source: await readChecked(context, source)};
 }
 

@@ -2,6 +2,7 @@
 import {qualifiedName} from '../../base/qualified-name.js';
 import {formats} from '../../base/formats.js';
 import {listDefinitions} from '../../dump/compare-definitions.js';
+import {dataEntries, type Entry, leaveOut, type LeftOutEntries} from '../../dump/left-out-entries.js';
 import type {DumpedTable} from '../../fingerprint/table-contents.js';
 import {namesOfSelection, type TableSelection} from '../../dump/select-tables.js';
 import {defined} from '../../base/defined.js';
@@ -103,6 +104,12 @@ export interface BeforeSwap {
    * @throws an error that stops the run
    */
   readonly review: (context: RunContext, plan: RestorePlan) => Promise<void>;
+  /** Returns whether rows of the backup ("TABLE DATA", "MATERIALIZED VIEW DATA") are not restored. */
+  readonly leavesOut: (
+    source: VerifiedSource,
+    pgRestore: Tool | null,
+    signal: AbortSignal,
+  ) => Promise<(entry: Entry) => boolean>;
   /** Whether the new database is dropped after `check`, and the target is not looked at and not touched. */
   readonly isDiscarded?: boolean;
   /**
@@ -209,7 +216,6 @@ export async function planRestore(
       selection,
     });
     const {
-      leftOut,
       managed: ofPlatform,
       schemas,
       outsideKeys,
@@ -221,6 +227,9 @@ export async function planRestore(
       options,
       roles,
     } = contents;
+    const leftOut = beforeSwap
+      ? leaveOutMore(source, contents.leftOut, await beforeSwap.leavesOut(source, tools.pgRestore, signal))
+      : contents.leftOut;
     const isChosen = (table: NamedTable): boolean =>
       onlyTables.length === 0 || onlyTables.some(isSame(table));
     const managed = ofPlatform.filter(isChosen);
@@ -323,6 +332,26 @@ export async function planRestore(
       ),
     };
   });
+}
+
+/** Reason for rows that the work before the swap does not need; the comparison expects none of them. */
+const notNeeded = 'rows that the copy does not get';
+
+/** Whether the rows of a table are left out by `BeforeSwap.leavesOut`. */
+export function isNotNeeded({load}: Pick<RestorePlan, 'load'>, {schema, name}: NamedTable): boolean {
+  return load.leftOut.why({type: 'TABLE DATA', schema, name}) === notNeeded;
+}
+
+function leaveOutMore(
+  source: VerifiedSource,
+  leftOut: LeftOutEntries,
+  isLeftOut: (entry: Entry) => boolean,
+): LeftOutEntries {
+  const why = (entry: Entry): string | undefined =>
+    leftOut.why(entry) ?? (isLeftOut(entry) ? notNeeded : undefined);
+  const rows = dataEntries(source);
+  if (!rows.some((entry) => why(entry) === notNeeded)) return leftOut;
+  return leaveOut([...(source.definitions ?? []), ...rows], why, why);
 }
 
 /** With every strategy, the old rows stay on disk until the new ones are committed. @throws DISK_FULL */

@@ -1,0 +1,116 @@
+/** Tables that refresh does not restore with rows, tables that inherit from others, and rows of other servers. */
+import {rm} from 'node:fs/promises';
+import {afterAll, beforeAll, expect, it} from 'vitest';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import {refresh, type RefreshResult} from '../../src/lib/services/refresh/refresh.js';
+import type {MasksConfig} from '../../src/lib/settings/mask-config.js';
+import {tempFolder} from '../support/run-cli.js';
+import {
+  clusterConnection,
+  createTempDatabase,
+  dropDatabase,
+  existingDatabase,
+  type TempDatabase,
+} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
+
+const target = 'odd_tables_staging';
+const masks: MasksConfig = {
+  'public.people.email': {mask: 'email'},
+  'public.animal': {rows: 'none'},
+  'public.visit': {rows: 'none'},
+  'public.visit_note': {rows: 'none'},
+};
+let folder: string;
+let production: TempDatabase;
+let elsewhere: TempDatabase;
+let preview: RefreshResult;
+let done: RefreshResult;
+
+beforeAll(async () => {
+  folder = await tempFolder();
+  elsewhere = await createTempDatabase('template0');
+  await elsewhere.run(
+    `CREATE TABLE remote (id int, animal text); INSERT INTO remote VALUES (1, 'their cat')`,
+  );
+  production = await createTempDatabase('template0');
+  const {port, user, password} = clusterConnection();
+  await production.run(`
+    CREATE TABLE people (id int PRIMARY KEY, email text, photo bytea);
+    INSERT INTO people VALUES (1, 'anna@people.example', '\\x00'), (2, 'ben@people.example', NULL);
+    CREATE TABLE animal (id int, name text);
+    CREATE TABLE dog () INHERITS (animal);
+    INSERT INTO animal VALUES (1, 'any');
+    INSERT INTO dog VALUES (2, 'rex');
+    CREATE TABLE visit (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+    CREATE TABLE visit_1 PARTITION OF visit FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+    INSERT INTO visit SELECT n, '2026-02-01' FROM generate_series(1, 500) n;
+    CREATE TABLE visit_note (visit int, at date, FOREIGN KEY (visit, at) REFERENCES visit);
+    INSERT INTO visit_note SELECT n, '2026-02-01' FROM generate_series(1, 500) n;
+    SELECT lo_from_bytea(0, 'x');
+    CREATE EXTENSION postgres_fdw;
+    CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '${port}', dbname '${elsewhere.name}');
+    CREATE USER MAPPING FOR PUBLIC SERVER elsewhere OPTIONS (user '${user}', password '${password ?? ''}');
+    CREATE FOREIGN TABLE cat (id int, animal text) SERVER elsewhere OPTIONS (table_name 'remote');
+    CREATE FOREIGN TABLE horse () INHERITS (animal) SERVER elsewhere OPTIONS (table_name 'remote');
+    ALTER FOREIGN TABLE horse ALTER name OPTIONS (column_name 'animal');
+    CREATE VIEW cats AS SELECT * FROM cat;
+    CREATE MATERIALIZED VIEW all_cats AS SELECT * FROM cats;
+    CREATE MATERIALIZED VIEW our_dogs AS SELECT * FROM dog`);
+  const context = testContext(folder, {
+    env: {STAGING_URL: existingDatabase(target).url},
+    settings: {
+      databaseUrl: production.url,
+      config: {masks, keepDefinitions: {'USER MAPPING USER MAPPING public SERVER elsewhere': 'of a test'}},
+    },
+  });
+  await backupDatabase(context, {format: 'custom'});
+  preview = await refresh(context, {}, {targetUrlEnv: 'STAGING_URL', keepSetAside: 1, dryRun: true});
+  done = await refresh(context, {}, {targetUrlEnv: 'STAGING_URL', keepSetAside: 1});
+});
+
+afterAll(async () => {
+  await production.drop();
+  await elsewhere.drop();
+  await dropDatabase(target);
+  await rm(folder, {recursive: true, force: true});
+});
+
+const count = async (table: string): Promise<string | null | undefined> =>
+  (await existingDatabase(target).query(`SELECT count(*) AS rows FROM ${table}`))[0]?.['rows'];
+
+it('empties a table without the tables that inherit from it, whose rows stay on this and on the other server', async () => {
+  expect(await count('ONLY public.animal')).toBe('0');
+  expect(await count('public.dog')).toBe('1');
+  const [row] = await elsewhere.query('SELECT count(*) AS rows FROM public.remote');
+  expect(row).toEqual({rows: '1'});
+});
+
+it('restores no rows of tables without rows, so that not even statistics had any', async () => {
+  expect(done.notes).toContainEqual(
+    expect.stringMatching(/^left out: [45] objects rows that the copy does not get/) as string,
+  );
+  expect(await count('public.visit')).toBe('0');
+  expect(await count('public.visit_note')).toBe('0');
+});
+
+it('does not fill materialized views with rows of another server', async () => {
+  const views = await existingDatabase(target).query(
+    'SELECT matviewname AS name, ispopulated AS filled FROM pg_matviews ORDER BY 1',
+  );
+  expect(views).toEqual([
+    {name: 'all_cats', filled: 'f'},
+    {name: 'our_dogs', filled: 't'},
+  ]);
+});
+
+it('names in the preview what it cannot look into', () => {
+  expect(preview.notLooked).toEqual(
+    expect.arrayContaining([
+      {of: 'public.people.photo', reason: 'bytea is not text'},
+      {of: 'public.cat', reason: 'its rows are in another database'},
+      {of: 'public.horse', reason: 'its rows are in another database'},
+      {of: 'large objects', reason: 'they are not text'},
+    ]),
+  );
+});
