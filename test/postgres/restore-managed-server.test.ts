@@ -460,6 +460,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
   const asked = {targetUrlEnv: 'STAGING_URL', keepSetAside: 1} as const;
 
   it('replaces the content of another project by a masked copy, with the users and sessions that were there', async () => {
+    await emptyProject();
     await backUp('custom');
     await expect(refresh(refreshContext({}), {}, asked)).rejects.toMatchObject({
       code: 'PERSONAL_DATA',
