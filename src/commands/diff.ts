@@ -4,6 +4,7 @@ import {defined} from '../lib/base/defined.js';
 import {parseEndOf} from '../lib/base/parse-end-of.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {atFlag, backupArgument, groups, namedBackup, placeFlags, sourceOf} from '../lib/cli/flags.js';
+import {repeatCommand, withoutArgument} from '../lib/cli/repeat-command.js';
 import {showDiff} from '../lib/cli/show/show-diff.js';
 import {diffBackups} from '../lib/services/rows/diff-backups.js';
 
@@ -55,7 +56,10 @@ Exit codes: 0 compared, whether anything differs or not, 2 usage, 3 environment,
             tables: flags.table ?? [],
           }),
         ),
-      showDiff,
+      showDiff((id, words) => {
+        const others = withoutArgument(this.argv, args.backup, {...Diff.baseFlags, ...Diff.flags});
+        return repeatCommand(this.config.bin, 'restore:rows', [id, ...others], words, ['--table', '--at']);
+      }),
     );
   }
 }

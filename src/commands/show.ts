@@ -32,7 +32,7 @@ export default class Show extends BaseCommand {
           id,
           ...sameSettings(flags),
         ]),
-      showOneBackup,
+      showOneBackup(flags.verbose),
     );
   }
 }

@@ -38,7 +38,7 @@ export function unknownBackup(message: string, name: string, ids: readonly strin
   // A letter may be missing in it, or one too many.
   const lengths = [name.length, name.length + 1, name.length - 1];
   const beginnings = ids.flatMap((id) => lengths.map((length) => id.slice(0, Math.max(length, 1))));
-  const near = nearest(name, beginnings);
+  const near = nearest(name, [...beginnings, 'latest']);
   const guess = near === undefined ? '' : ` Did you mean "${ids.find((id) => id.startsWith(near)) ?? near}"?`;
   return new AppError('BACKUP_NOT_FOUND', `${message}${guess}`, {hint, details: nearestFirst(name, ids)});
 }

@@ -336,6 +336,7 @@ describe('chooseBackup', () => {
       message: expect.stringContaining(`Did you mean "${two.id}"?`) as string,
     });
     await expect(choose(`${one.id}-9`)).rejects.toThrow(`Did you mean "${one.id}"?`);
+    await expect(choose('latets')).rejects.toThrow('Did you mean "latest"?');
   });
 
   it('leaves a dump without metadata that is named like the beginning of an id to restore and verify', async () => {

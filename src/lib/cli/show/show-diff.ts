@@ -8,16 +8,46 @@ import {table} from './table.js';
 /** Keys of one kind that are shown; --json has more. */
 const shownKeys = 5;
 
-export function showDiff(result: DiffResult, style: Style): string[] {
+/** @param restore the command that restores rows of these tables from this backup */
+export function showDiff(
+  restore: (backup: string, flags: readonly string[]) => string,
+): (result: DiffResult, style: Style) => string[] {
+  return (result, style) => [...diffLines(result, style), ...nextLines(result, style, restore)];
+}
+
+/** Rows of the backup that the database lacks, or has with other values, can be restored. */
+function nextLines(
+  {left, right, tables}: DiffResult,
+  style: Style,
+  restore: (backup: string, flags: readonly string[]) => string,
+): string[] {
+  const restorable = tables.filter(({onlyRight, changed}) => onlyRight + changed > 0);
+  if (left.kind !== 'database' || restorable.length === 0) return [];
+  const flags = [
+    ...restorable.map(({table}) => `--table=${table}`),
+    ...(restorable.some(({onlyRight}) => onlyRight > 0) ? ['--missing'] : []),
+    ...(restorable.some(({changed}) => changed > 0) ? ['--changed'] : []),
+  ];
+  return [
+    '',
+    `${style.bold('Next:')} preview the restore of these rows: ${printable(restore(right.name, flags))}`,
+  ];
+}
+
+function headline({tables, schemaDifferences}: DiffResult): string {
+  if (tables.length > 0) return `The rows of ${countOf(tables.length, 'table')} differ.`;
+  return schemaDifferences.length > 0 ? 'The rows are equal, definitions differ.' : 'Both sides are equal.';
+}
+
+function diffLines(result: DiffResult, style: Style): string[] {
   const {left, right, tables, equalTables, schemaDifferences} = result;
-  const isEqual = tables.length === 0 && schemaDifferences.length === 0;
   const head = ['TABLE', 'LEFT ONLY', 'RIGHT ONLY', 'CHANGED'];
   const rows = tables.map(({table, onlyLeft, onlyRight, changed}) => [
     printable(table),
     ...[onlyLeft, onlyRight, changed].map(formatCount),
   ]);
   return [
-    style.bold(isEqual ? 'Both sides are equal.' : `The rows of ${countOf(tables.length, 'table')} differ.`),
+    style.bold(headline(result)),
     `  left: ${sideText(left)}`,
     `  right: ${sideText(right)}`,
     '',

@@ -6,18 +6,22 @@ import type {ShowResult} from '../../services/by-id/show-backup.js';
 import {printable, type Style} from './style.js';
 import {table} from './table.js';
 
-export function showOneBackup(result: ShowResult, style: Style): string[] {
-  return [
+/** @param isVerbose whether empty tables are listed */
+export function showOneBackup(isVerbose: boolean): (result: ShowResult, style: Style) => string[] {
+  return (result, style) => [
     `${style.bold(printable(result.id))}${result.ok ? '' : `  ${style.red('DAMAGED')}`}`,
     ...headLines(result, style),
     '',
-    ...tableLines(result, style),
+    ...tableLines(result, style, isVerbose),
     ...section('Not in it', style, notInItLines(result, style)),
     ...section('Checks', style, checkLines(result, style)),
     ...section('Where it is', style, placeLines(result, style)),
     ...section('To restore it', style, commandLines(result)),
   ];
 }
+
+/** Empty tables that are listed; of more, the number. */
+const shownEmpty = 5;
 
 function section(title: string, style: Style, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ['', style.bold(title), ...lines];
@@ -46,16 +50,21 @@ function headLines(result: ShowResult, style: Style): string[] {
   return table(facts, style, {indent: 2});
 }
 
-function tableLines({tables, rows}: ShowResult, style: Style): string[] {
+function tableLines({tables, rows}: ShowResult, style: Style, isVerbose: boolean): string[] {
+  const empty = tables.filter((one) => one.rows === 0);
+  // A table or two are not worth a hint; partitions come by the dozen.
+  const isFolded = !isVerbose && empty.length > shownEmpty && empty.length < tables.length;
+  const listed = isFolded ? tables.filter((one) => one.rows !== 0) : tables;
   if (tables.length === 0) return ['The metadata do not list its tables.'];
   const count = (number: number | null): string => (number === null ? '-' : formatCount(number));
   const size = (bytes: number | null): string => (bytes === null ? '-' : formatBytes(bytes));
   return [
     ...table(
-      tables.map((one) => [printable(one.table), count(one.rows), size(one.size)]),
+      listed.map((one) => [printable(one.table), count(one.rows), size(one.size)]),
       style,
       {head: ['TABLE', 'ROWS', 'ON THE SERVER'], right: [1, 2]},
     ),
+    ...(isFolded ? [`${countOf(empty.length, 'empty table')}; --verbose lists them.`] : []),
     '',
     `${countOf(tables.length, 'table')}${rows === null ? '' : `, ${countOf(rows, 'row')}`}`,
   ];
