@@ -1,6 +1,8 @@
 /** A database behind an SSH server: a real sshd, and a database host that only the tunnel reaches. */
+import {once} from 'node:events';
 import {readdirSync, readFileSync} from 'node:fs';
 import {chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it, vi} from 'vitest';
@@ -8,6 +10,7 @@ import {withSession} from '../../src/lib/postgres/client.js';
 import {withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import type {LocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {createSshTunnel} from '../../src/lib/postgres/tools/ssh-tunnel.js';
+import {environmentOf} from '../../src/lib/settings/environment.js';
 import type {SshConfig} from '../../src/lib/settings/ssh-config.js';
 import {type Certificates, makeCertificates} from '../support/certificates.js';
 import {requireServerDisk} from '../../src/lib/services/guards/server-disk.js';
@@ -122,6 +125,67 @@ it.each([
   await setSsh(await changes());
   const run = await cli(['backup', '--json']);
   expect(run.json()).toMatchObject({error: {code, exitCode: 3}});
+  expect(tunnels()).toEqual([]);
+});
+
+it('a server that accepts the connection and stays silent has a code of its own', async () => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const address = silent.address();
+  await setSsh({port: typeof address === 'object' ? address?.port : 0, timeoutSeconds: 1});
+  const run = await cli(['backup', '--json']);
+  silent.close();
+  expect(run.json()).toMatchObject({error: {code: 'SSH_TIMEOUT', exitCode: 3}});
+});
+
+/** A program instead of ssh, with messages of the test's choice. */
+async function withFakeSsh<T>(script: string, work: () => Promise<T>): Promise<T> {
+  const bin = join(folder, 'fake');
+  await mkdir(bin, {recursive: true});
+  await writeFile(join(bin, 'ssh'), `#!/bin/sh\n${script}\n`, {mode: 0o755});
+  vi.stubEnv('PATH', `${bin}:${process.env['PATH']}`);
+  try {
+    return await work();
+  } finally {
+    vi.unstubAllEnvs();
+  }
+}
+const openFake = (): Promise<number> => {
+  const config = ssh.settings({timeoutSeconds: 1}) as SshConfig;
+  const tunnel = createSshTunnel(config, environmentOf([]), new AbortController().signal);
+  return tunnel.open({host: '127.0.0.1', port: 5432}).finally(() => tunnel.close());
+};
+
+it('a login that never ends has a limit, and ssh is ended', async () => {
+  const started = join(folder, 'fake-ssh.pid');
+  const script = `echo $$ > ${started}; echo 'debug1: Connection established.' >&2; exec sleep 600`;
+  await withFakeSsh(script, () => expect(openFake()).rejects.toMatchObject({code: 'SSH_TIMEOUT'}));
+  const pid = (await readFile(started, 'utf8')).trim();
+  expect(() => readFileSync(`/proc/${pid}/cmdline`)).toThrow('ENOENT');
+  await withFakeSsh('exec sleep 600', () =>
+    expect(openFake()).rejects.toMatchObject({code: 'SSH_UNREACHABLE'}),
+  );
+});
+
+it.each([
+  ['another port', 'Local forwarding listening on 127.0.0.1 port 1.'],
+  ['a jump host', 'Authenticated to jump ([10.0.0.1]:22).'],
+])('takes the session of %s for none of its own', async (_what, line) => {
+  const script = `printf 'debug1: ${line}\\ndebug1: Entering interactive session.\\nPermission denied\\n' >&2; exit 255`;
+  await withFakeSsh(script, () => expect(openFake()).rejects.toMatchObject({code: 'SSH_KEY_REFUSED'}));
+});
+
+it('a database of the config file may have an SSH server of its own', async () => {
+  const databases = [
+    {name: 'own', urlEnv: 'SHOP_URL', ssh: ssh.settings()},
+    {name: 'general', urlEnv: 'SHOP_URL'},
+  ];
+  // That of the whole file leads nowhere.
+  await setSsh({port: await freePort()}, {databases});
+  const run = (name: string) =>
+    cli(['backup', '--database', name, '--dry-run', '--json'], {env: {SHOP_URL: database.url}});
+  expect((await run('own')).json()).toMatchObject({databases: [{name: 'own', exitCode: 0}]});
+  expect((await run('general')).json()).toMatchObject({databases: [{error: {code: 'SSH_UNREACHABLE'}}]});
   expect(tunnels()).toEqual([]);
 });
 

@@ -85,6 +85,7 @@ const codes = {
   AUTHENTICATION_FAILED: ['environment', 'the server refused the user or the password'],
   SSH_NOT_FOUND: ['environment', 'ssh is not installed or was not found'],
   SSH_UNREACHABLE: ['environment', 'the SSH server cannot be reached'],
+  SSH_TIMEOUT: ['environment', 'the SSH server did not finish the login in time'],
   SSH_HOST_UNKNOWN: ['environment', 'the host key of the SSH server is not known'],
   SSH_HOST_KEY_CHANGED: ['environment', 'the SSH server has another host key than the known one'],
   SSH_KEY_REFUSED: ['environment', 'the SSH server refused the key or the user'],

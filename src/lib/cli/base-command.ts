@@ -179,7 +179,8 @@ export abstract class BaseCommand extends Command {
       const isInterrupted = interruption.signal.aborted && !(error instanceof AppError);
       outcome = {error: isInterrupted ? interruption.signal.reason : error};
     }
-    await loaded.sshTunnel?.close();
+    const tunnels = [loaded.sshTunnel, ...(loaded.sourceTunnels?.values() ?? [])];
+    await Promise.all(tunnels.map((tunnel) => tunnel?.close()));
     await progress.close();
     if (run) {
       const error = 'error' in outcome ? asAppError(outcome.error) : undefined;
@@ -318,17 +319,22 @@ export abstract class BaseCommand extends Command {
 /** A program is loaded only for those who have configured one. */
 async function withPasswordCommand(given: Settings, signal: AbortSignal): Promise<Settings> {
   const {config, environment} = given;
-  const settings = await withSshTunnel(given, signal);
+  const settings = await withSshTunnels(given, signal);
   if (!config.passwordCommand) return settings;
   const {createPasswordCommand} = await import('../postgres/tools/password-command.js');
   return {...settings, commandPassword: createPasswordCommand(config.passwordCommand, environment, signal)};
 }
 
-async function withSshTunnel(settings: Settings, signal: AbortSignal): Promise<Settings> {
+async function withSshTunnels(settings: Settings, signal: AbortSignal): Promise<Settings> {
   const {config, environment} = settings;
-  if (!config.ssh) return settings;
+  const own = (config.databases ?? []).flatMap(({name, ssh}) => (ssh ? [{name, ssh}] : []));
+  if (!config.ssh && own.length === 0) return settings;
   const {createSshTunnel} = await import('../postgres/tools/ssh-tunnel.js');
-  return {...settings, sshTunnel: createSshTunnel(config.ssh, environment, signal)};
+  return {
+    ...settings,
+    ...(config.ssh && {sshTunnel: createSshTunnel(config.ssh, environment, signal)}),
+    sourceTunnels: new Map(own.map(({name, ssh}) => [name, createSshTunnel(ssh, environment, signal)])),
+  };
 }
 
 const noFlush = (): Promise<void> => Promise.resolve();

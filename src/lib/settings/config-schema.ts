@@ -129,6 +129,7 @@ const sourceConfig = z.strictObject({
   backup: backupConfig.exactOptional().describe('As backup, for this database; keys here win.'),
   retention: retentionConfig.exactOptional().describe('As retention, for this database, instead of it.'),
   places: placesConfig.exactOptional().describe('As storage.places, for this database, instead of it.'),
+  ssh: sshConfig.exactOptional().describe('As ssh, for this database, instead of it.'),
   plan: z
     .array(z.string().min(1))
     .exactOptional()
@@ -171,7 +172,9 @@ export const configSchema = z.strictObject({
     .describe('Folder of pg_dump, pg_restore and psql (default: found to match the server).'),
   ssh: sshConfig
     .exactOptional()
-    .describe('SSH server through which every database of the config file and of the URL is reached.'),
+    .describe(
+      'SSH server through which the database of the URL, and every one of the config file without an ssh key of its own, is reached.',
+    ),
   passwordCommand: passwordCommandConfig
     .exactOptional()
     .describe(

@@ -40,6 +40,8 @@ export interface Settings {
   readonly cores: number;
   /** The tunnel of the config file; absent without ssh. */
   readonly sshTunnel?: SshTunnel;
+  /** Those of databases with an SSH server of their own, by name. */
+  readonly sourceTunnels?: ReadonlyMap<string, SshTunnel>;
   /** The password that passwordCommand of the config file prints; absent without that key. */
   readonly commandPassword?: CommandPassword;
   /** Passwords typed by the user; absent without a terminal. */

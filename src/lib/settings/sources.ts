@@ -43,18 +43,21 @@ function settingsOf(given: Settings, database: DatabaseConfig): Settings {
   const settings = {...given};
   delete settings.commandPassword;
   const {config} = settings;
-  const {urlEnv, directUrlEnv, backup, retention, places, plan} = database;
+  const {urlEnv, directUrlEnv, backup, retention, places, plan, ssh} = database;
+  const sshTunnel = settings.sourceTunnels?.get(database.name) ?? settings.sshTunnel;
   const isDirect = settings.urlPreference.length > 1 && directUrlEnv !== undefined;
   return {
     ...settings,
     source: database.name,
     databaseUrl: undefined,
+    ...(sshTunnel && {sshTunnel}),
     urlPreference: isDirect ? [directUrlEnv, urlEnv] : [urlEnv],
     config: {
       ...config,
       ...(backup === undefined ? {} : {backup: {...config.backup, ...backup}}),
       ...(retention === undefined ? {} : {retention}),
       ...(places === undefined ? {} : {storage: {...config.storage, places}}),
+      ...(ssh === undefined ? {} : {ssh}),
       ...(plan === undefined ? {} : {schedule: {...config.schedule, plan}}),
     },
   };

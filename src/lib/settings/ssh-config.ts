@@ -34,7 +34,7 @@ export const sshConfig = z.strictObject({
     .min(1)
     .max(600)
     .exactOptional()
-    .describe('Time limit for the connection to the SSH server (default 20).'),
+    .describe('Time limit for the connection to the SSH server and the login (default 20).'),
 });
 export type SshConfig = z.infer<typeof sshConfig>;
 
@@ -44,7 +44,7 @@ export interface SshTunnel {
   readonly host: string;
   /** The local port that leads to the database server. @throws SSH_FAILED before `open`, and when ssh has ended */
   port(target: ForwardedServer): number;
-  /** Starts ssh once for each server. @throws SSH_NOT_FOUND, SSH_HOST_KEY_CHANGED, SSH_HOST_UNKNOWN, SSH_KEY_REFUSED, ... */
+  /** Starts ssh once for each server. @throws SSH_NOT_FOUND, SSH_TIMEOUT, SSH_HOST_KEY_CHANGED, SSH_HOST_UNKNOWN, SSH_KEY_REFUSED, ... */
   open(target: ForwardedServer): Promise<number>;
   /** Ends ssh. */
   close(): Promise<void>;

@@ -17,16 +17,18 @@ export function createSshTunnel(config: SshConfig, environment: Environment, sig
   const start = async (target: ForwardedServer): Promise<number> => {
     const port = await freePort();
     const lines: string[] = [];
-    let onListening = (): void => undefined;
-    const listening = new Promise<void>((resolve) => (onListening = resolve));
+    const login = watchLogin(port, lines);
+    const seconds = config.timeoutSeconds ?? defaultTimeoutSeconds;
+    const limit = AbortSignal.timeout(seconds * 1000);
+    const expired = new AbortController();
     const ssh = runTool({
       tool: 'ssh',
       path: 'ssh',
       args: argumentsOf(config, port, target),
       environment: agentOf(environment),
-      signal: ended.signal,
+      signal: AbortSignal.any([ended.signal, expired.signal]),
       endsWithUs: true,
-      onLine: watchLines(port, lines, onListening),
+      onLine: login.onLine,
       failureCode: 'SSH_FAILED',
     });
     running.push(ssh.catch(() => undefined));
@@ -36,7 +38,15 @@ export function createSshTunnel(config: SshConfig, environment: Environment, sig
     );
     // A tunnel that breaks later breaks the sessions in it; the next session opens another one.
     failed.catch(() => ports.delete(addressOf(target)));
-    await untilAborted(Promise.race([failed, listening]), signal);
+    try {
+      await untilAborted(Promise.race([failed, login.listening]), AbortSignal.any([signal, limit]));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!limit.aborted) throw error;
+      expired.abort();
+      await ssh.catch(() => undefined);
+      throw explainSsh(config, lines, login.isConnected() ? loginTimedOut : connectTimedOut);
+    }
     ports.set(addressOf(target), port);
     return port;
   };
@@ -87,18 +97,34 @@ function addressOf({host, port, options}: ForwardedServer): string {
   return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
+/** As ssh writes it itself, where it has a limit of its own. */
+const connectTimedOut = 'Connection timed out';
+const loginTimedOut = 'Connection timed out during the login';
+
+interface Login {
+  readonly onLine: (line: string) => void;
+  readonly listening: Promise<void>;
+  /** Whether the SSH server, or a jump host before it, has answered. */
+  readonly isConnected: () => boolean;
+}
+
 /**
  * Collects ssh's messages, and reports that ssh itself listens on the port: a connection would not show that, because another
  * program may have taken the port. A jump host's ssh also begins a session, but forwards no port.
  */
-function watchLines(port: number, lines: string[], onListening: () => void): (line: string) => void {
+function watchLogin(port: number, lines: string[]): Login {
   let isNext = false;
-  return (line) => {
+  let isConnected = false;
+  let onListening = (): void => undefined;
+  const listening = new Promise<void>((resolve) => (onListening = resolve));
+  const onLine = (line: string): void => {
+    if (/Connection established\.|Remote protocol version/.test(line)) isConnected = true;
     if (line.includes(`Local forwarding listening on 127.0.0.1 port ${port}.`)) isNext = true;
     else if (isNext && line.includes('Entering interactive session')) onListening();
     if (!/^(?:debug\d: |OpenSSH_|Authenticated to |Transferred: |Bytes per second: )/.test(line))
       lines.push(line);
   };
+  return {onLine, listening, isConnected: () => isConnected};
 }
 
 async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
@@ -138,7 +164,7 @@ function argumentsOf(
       : [`UserKnownHostsFile=${knownHostsFile}`, 'GlobalKnownHostsFile=none']),
   ];
   return [
-    '-v', // for watchLines
+    '-v', // for watchLogin
     '-N',
     '-T',
     '-a',
@@ -173,6 +199,13 @@ async function freePort(): Promise<number> {
 
 const explanations = [
   {
+    // "during banner exchange", "during the login"
+    pattern: /timed out during/i,
+    code: 'SSH_TIMEOUT',
+    what: 'accepted the connection and did not finish the login in time',
+    hint: 'Check that ssh.port in the config file is that of an SSH server, and its load. ssh.timeoutSeconds is the limit.',
+  },
+  {
     pattern: /IDENTIFICATION HAS CHANGED|host key .* has changed|Offending .* key/i,
     code: 'SSH_HOST_KEY_CHANGED',
     what: 'has another host key than the known one',
@@ -200,7 +233,7 @@ const explanations = [
 ] as const;
 
 function explainSsh({host}: SshConfig, lines: readonly string[], fallback: string): AppError {
-  const text = lines.join('\n');
+  const text = [...lines, fallback].join('\n');
   const details = lines.slice(-10);
   if (lines.length === 0 && fallback.startsWith('Cannot start ssh'))
     return new AppError('SSH_NOT_FOUND', 'ssh is not installed or was not found. No connection was made.', {
