@@ -51,8 +51,8 @@ it('returns the database of each backup job, only if the plan has several databa
   const several = parsePlan(['daily schema', 'daily run backup --env-file crm.env', 'weekly prune']);
   expect(await databasesOfJobs(settings, several)).toEqual(
     new Map([
-      ['daily schema', 'shop'],
-      ['daily run backup --env-file crm.env', 'crm'],
+      ['daily schema', [{name: 'shop', isSource: false}]],
+      ['daily run backup --env-file crm.env', [{name: 'crm', isSource: false}]],
     ]),
   );
   expect(await databasesOfJobs(settings, parsePlan(['daily custom', 'daily sql']))).toEqual(new Map());
