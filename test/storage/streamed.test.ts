@@ -1,5 +1,5 @@
 /** Backups that are streamed to a bucket: complete even if the upload starts late, and refused as early as possible. */
-import {rm, writeFile} from 'node:fs/promises';
+import {readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
 import type {BackupRequest} from '../../src/lib/services/backup/options.js';
@@ -85,4 +85,16 @@ describe('a streamed backup that nobody could read', () => {
   it('does not exist if pg_dump writes nothing', async () => {
     expect(await streamWith({pg_dump: 'exit 0'})).toMatchObject({code: 'PG_DUMP_FAILED'});
   });
+});
+
+it('a hook before a streamed dump that fails leaves nothing in the bucket, and one that passes runs before it', async () => {
+  const bucket = await createBucket();
+  const to = {to: [`s3://${bucket}/shop`], isLocal: false};
+  const hookWith = (script: string) =>
+    context({config: {hooks: {beforeDump: {argv: ['/bin/sh', '-c', script, folder]}}}});
+  await expect(backupToPlaces(hookWith('exit 3'), {}, to)).rejects.toMatchObject({code: 'HOOK_FAILED'});
+  expect([await keysIn(bucket), await uploadsIn(bucket)]).toEqual([[], []]);
+  const made = await backupToPlaces(hookWith('echo "$PGDATABASE" >"$0/ran"'), {}, to);
+  expect((await readFile(join(folder, 'ran'), 'utf8')).trim()).toBe(database.name);
+  expect(made.tables).toEqual(here.tables);
 });
