@@ -1,4 +1,5 @@
 /** The jobs of the plan and of each database of the config file that has a plan of its own. */
+import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import type {Config} from '../../settings/config-schema.js';
 import type {Settings} from '../../settings/settings.js';
@@ -17,6 +18,7 @@ export function plannedJobs({schedule, databases = []}: Config): Job[] {
   const own = databases.flatMap(({name, plan = []}) =>
     splitPlan(plan).map((sentence) => ({sentence, source: name})),
   );
+  for (const {sentence, source} of own) requireSentence(sentence, source);
   const planned = [...general, ...own];
   const others = databases.filter(({plan}) => plan === undefined).map(({name}) => `--database=${name}`);
   const flags = others.length === databases.length ? ['--all-databases'] : others;
@@ -33,6 +35,20 @@ export function plannedJobs({schedule, databases = []}: Config): Job[] {
     const isForAll = databases.length > 0 && perDatabase.has(command) && !/\srun\s/i.test(job.sentence);
     return isForAll ? {...job, args: [...job.args, ...flags]} : job;
   });
+}
+
+/** @throws CONFIG_INVALID that names the database */
+function requireSentence(sentence: string, source: string): void {
+  try {
+    parsePlan([sentence]);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    throw new AppError(
+      error.code,
+      `The plan of the database "${source}" is wrong. ${error.message}`,
+      defined({hint: error.hint, cause: error}),
+    );
+  }
 }
 
 /** Whether a job is for databases of the config file and not for that of the URL. */

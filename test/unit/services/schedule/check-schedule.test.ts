@@ -6,6 +6,8 @@ import {showScheduleCheck} from '../../../../src/lib/cli/show/show-schedule-chec
 import {createStyle} from '../../../../src/lib/cli/show/style.js';
 import type {RunRecord} from '../../../../src/lib/run/run-record.js';
 import {parsePlan} from '../../../../src/lib/services/schedule/plan.js';
+import {plannedJobs} from '../../../../src/lib/services/schedule/source-jobs.js';
+import type {Config} from '../../../../src/lib/settings/config-schema.js';
 import {tempFolder} from '../../../support/run-cli.js';
 import {sampleRun} from '../../../support/sample-run.js';
 import {simulateMonth, story, writeSimulatedMonth} from '../../../support/simulated-month.js';
@@ -253,4 +255,13 @@ describe('checkScheduleHistory', () => {
     expect(result).toMatchObject({ok: false, from: null, jobs: []});
     expect(showScheduleCheck(result, createStyle(false, {}))[0]).toContain('no run on record');
   });
+});
+
+it('names the database whose own plan is wrong', () => {
+  const databases = [{name: 'own', urlEnv: 'OWN_URL', plan: ['dayly custom']}];
+  expect(() => plannedJobs({databases})).toThrow(
+    /^The plan of the database "own" is wrong\. The schedule's "dayly custom" cannot be parsed: .*did you mean "daily"/,
+  );
+  const general = {databases: [{...databases[0], plan: ['daily sql']}], schedule: {plan: ['dayly sql']}};
+  expect(() => plannedJobs(general as Config)).toThrow(/^The schedule's "dayly sql"/);
 });
