@@ -102,8 +102,9 @@ export default class Backup extends BaseCommand {
     }),
     'with-roles': Flags.boolean({
       helpGroup: groups.whatToBackUp,
+      allowNo: true,
       summary:
-        "Store all roles of the server too, with passwords only if encrypted and readable (default: the database's own roles, in the metadata).",
+        "Store all roles of the server too, with passwords only if encrypted and readable (default: for servers of the config file; else the database's own roles, in the metadata).",
     }),
     verify: Flags.boolean({
       helpGroup: groups.safety,

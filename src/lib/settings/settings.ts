@@ -29,7 +29,7 @@ export interface Settings {
   readonly urlPreference: readonly string[];
   /** Name of the database in "databases" of the config file, if the run is for one of them. */
   readonly source?: string;
-  /** The database on the server of the URL, instead of that in the URL. */
+  /** The database on the server of the URL, instead of that in the URL: the run is for a whole server, whose roles are stored too. */
   readonly databaseName?: string;
   /** Absolute path of the backups folder. */
   readonly backupsDir: string;

@@ -1,4 +1,5 @@
 /** Implements `backup`: inspect, dump, sync, checksum, verify, name, record, prune. */
+import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {formats} from '../../base/formats.js';
 import {propertiesLine} from '../../dump/dumped-properties.js';
@@ -25,7 +26,7 @@ import {
 import {withFolderLock} from '../../run/lock.js';
 import {type RetentionPolicy, ruleNames} from '../../catalog/retention.js';
 import {renameSafely} from '../../base/safe-file.js';
-import {AppError, withState} from '../../base/errors.js';
+import {AppError, messageOf, withState} from '../../base/errors.js';
 import {countOf, formatBytes} from '../../base/format.js';
 import {type DumpSelection, selectForDump} from '../../postgres/inspect/dump-selection.js';
 import type {Session} from '../../postgres/client.js';
@@ -122,7 +123,7 @@ async function makeBackup(
     await context.checkpoint('backup.digested');
     const verified = await verify(context, plan, place, passed);
     await context.checkpoint('backup.verified');
-    const roles = plan.options.hasRoles ? await dumpRoles(context, plan, place) : null;
+    const roles = plan.options.hasRoles ? await dumpRolesOrWarn(context, plan, place) : null;
     const parts = {
       context,
       plan,
@@ -180,6 +181,25 @@ async function makeBackup(
   });
   await context.checkpoint('backup.pruned');
   return toResult(context.settings, record, place, plan.warnings, pruned);
+}
+
+/** Without them, the backup of the database is complete. */
+async function dumpRolesOrWarn(
+  context: RunContext,
+  plan: BackupPlan,
+  place: DumpPlace,
+): Promise<DumpedRoles | null> {
+  try {
+    return await dumpRoles(context, plan, place);
+  } catch (error) {
+    if (!plan.options.areRolesOptional || !(error instanceof AppError) || error.code === 'INTERRUPTED')
+      throw error;
+    await rm(place.rolesPartialPath, {force: true});
+    const message = `The roles of the server were not stored: ${messageOf(error)}`;
+    context.warn(message);
+    plan.warnings.push(message);
+    return null;
+  }
 }
 
 interface DumpToSeal {

@@ -47,6 +47,8 @@ export interface BackupOptions extends DumpOptions {
   readonly hasFingerprints: boolean;
   /** Whether the roles of the server are dumped too. */
   readonly hasRoles: boolean;
+  /** Whether the backup goes on without them if they cannot be dumped, as nobody asked for them. */
+  readonly areRolesOptional: boolean;
   /** Whether a dump that equals the backup before it is stored once. */
   readonly skipsUnchanged: boolean;
   readonly lockWaitMs: number;
@@ -62,8 +64,16 @@ const highestLevels: Readonly<Record<CompressMethod, number>> = {gzip: 9, lz4: 1
 /** Measured: the size of pg_dump's own default. */
 const recompressLevel = 5;
 
-/** @throws USAGE if the request contradicts itself */
-export function resolveBackupOptions(request: BackupRequest, config: Config, cores: number): BackupOptions {
+/**
+ * @param isOfServer whether the database is one of a whole server, with which its roles are stored unless something excludes that
+ * @throws USAGE if the request contradicts itself
+ */
+export function resolveBackupOptions(
+  request: BackupRequest,
+  config: Config,
+  cores: number,
+  isOfServer = false,
+): BackupOptions {
   const defaults = config.backup ?? {};
   const format = request.format ?? defaults.format ?? 'custom';
   const level =
@@ -101,7 +111,10 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     throw usage('--no-verify contradicts --fingerprint.');
   const skipsUnchanged = request.skipUnchanged ?? defaults.skipUnchanged ?? false;
   const hasFingerprints = (request.verify ?? true) && (request.fingerprint ?? true);
-  const hasRoles = request.withRoles ?? (defaults.withRoles === true && request.isStreamed !== true);
+  const asksForRoles = request.withRoles ?? defaults.withRoles;
+  const areRolesOptional = asksForRoles === undefined && isOfServer && !skipsUnchanged;
+  const hasRoles =
+    request.withRoles ?? ((asksForRoles === true || areRolesOptional) && request.isStreamed !== true);
   if (request.skipUnchanged === true) {
     const contradiction = !hasFingerprints
       ? request.verify === false
@@ -125,6 +138,7 @@ export function resolveBackupOptions(request: BackupRequest, config: Config, cor
     // The file of roles is not compared.
     skipsUnchanged: skipsUnchanged && hasFingerprints && !hasRoles,
     hasRoles,
+    areRolesOptional,
     schemaOnly: request.schemaOnly ?? false,
     dataOnly: request.dataOnly ?? false,
     includeTables: request.includeTables ?? [],

@@ -48,7 +48,8 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
   const named = resolveConnection(settings);
   const connection = withDatabase(named, request.database ?? named.database);
   refuseTransactionPooler(connection);
-  const asked = resolveBackupOptions(request, settings.config, settings.cores);
+  const isOfServer = settings.databaseName !== undefined;
+  const asked = resolveBackupOptions(request, settings.config, settings.cores, isOfServer);
   const folder = resolve(settings.cwd, request.outputDir ?? backupFolder(settings));
   const encryption = request.encryption ?? (await encryptionOf(context, {isRequired: false}));
   requireEncryption(encryption);

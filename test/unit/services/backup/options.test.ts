@@ -35,6 +35,27 @@ function fit(
   );
 }
 
+describe('the roles of the server', () => {
+  const rolesOf = (request: BackupRequest, backup: object, isOfServer: boolean) => {
+    const {hasRoles, areRolesOptional} = resolveBackupOptions(request, {backup}, 8, isOfServer);
+    return {hasRoles, areRolesOptional};
+  };
+
+  it.each([
+    ['a single database', {}, {}, false, false, false],
+    ['a database of a server', {}, {}, true, true, true],
+    ['a server whose config file says no', {}, {withRoles: false}, true, false, false],
+    ['a server and --no-with-roles', {withRoles: false}, {}, true, false, false],
+    ['a server and --with-roles', {withRoles: true}, {withRoles: false}, true, true, false],
+    ['a server whose config file says yes', {}, {withRoles: true}, true, true, false],
+    ['a server with skipUnchanged', {}, {skipUnchanged: true}, true, false, false],
+    ['a server and --skip-unchanged', {skipUnchanged: true}, {}, true, false, false],
+    ['a server and --no-local', {isStreamed: true}, {}, true, false, true],
+  ] as const)('of %s', (_what, request, config, isOfServer, hasRoles, areRolesOptional) => {
+    expect(rolesOf(request, config, isOfServer)).toEqual({hasRoles, areRolesOptional});
+  });
+});
+
 describe('the compression of a dump', () => {
   it.each([
     ['custom', false, undefined],
