@@ -101,6 +101,14 @@ it('backs up all databases in one run: the others go on after one that cannot be
   expect(databases.find(({name}) => name === 'own')?.result).toMatchObject({format: 'sql'});
   expect(databases.find(({name}) => name === 'cluster/shop_1')?.result).toMatchObject({format: 'custom'});
   expect(await metadataIn()).toHaveLength(12);
+  // Of the server, whose roles are stored with each of its databases, and not of the database of its own.
+  const roles = (await readdir(join(home, 'backups/database'))).filter((name) => name.endsWith('.roles.sql'));
+  expect(roles.map((name) => name.replace(/-2\d{3}-.*/, '')).sort()).toEqual(
+    names.filter((name) => name !== 'blog_4').sort(),
+  );
+  expect(await readFile(join(home, 'backups/database', roles[0] ?? ''), 'utf8')).toContain(
+    'CREATE ROLE keeper',
+  );
   const lines = await linesIn();
   expect(lines.map(({database, outcome}) => [database?.source, outcome])).toEqual(
     databases.map(({name, exitCode}) => [name, exitCode === 0 ? 'ok' : 'failed']),
@@ -363,6 +371,13 @@ it.each([
     {},
     'CONFIG_INVALID',
     '"a" and "b" in the config file are the same database',
+  ],
+  [
+    ['--all-databases'],
+    {databases: [{name: 'a', urlEnv: 'OWN_URL', places: ['ftp://x/y']}]},
+    {},
+    'CONFIG_INVALID',
+    'ftp://x/y',
   ],
 ])('refuses %j with %s', async (flags, config, env, code, message) => {
   const folder = join(home, 'refused');

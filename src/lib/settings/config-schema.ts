@@ -96,7 +96,7 @@ const backupConfig = z.strictObject({
     .boolean()
     .exactOptional()
     .describe(
-      'Whether backups in folders also have the roles of the server, as with --with-roles (default false); then skipUnchanged has no effect.',
+      'Whether backups in folders also have the roles of the server, as with --with-roles (default: for a server with include or exclude, without skipUnchanged); then skipUnchanged has no effect.',
     ),
   lockWaitSeconds: z
     .int()

@@ -63,6 +63,25 @@ function settingsOf(given: Settings, database: DatabaseConfig): Settings {
   };
 }
 
+/** The locations of the copies of all databases, each once. */
+export function allPlaces({storage, databases = []}: Config): string[] {
+  return [...new Set([...(storage?.places ?? []), ...databases.flatMap(({places = []}) => places)])];
+}
+
+/** The locations of the copies of one database, by its name in the config file or its own. */
+export function placesOf(config: Config, label: string): readonly string[] {
+  return entryOf(config, label)?.places ?? config.storage?.places ?? [];
+}
+
+/** The rules of retention for one database, by its name in the config file or its own. */
+export function retentionOf(config: Config, label: string): NonNullable<Config['retention']> {
+  return entryOf(config, label)?.retention ?? config.retention ?? {};
+}
+
+function entryOf({databases = []}: Config, label: string): DatabaseConfig | undefined {
+  return databases.find(({name}) => isNamed([name], {label, name: label}));
+}
+
 /** The error for a source whose variables have no URL. */
 export function noUrlOfSource({urlPreference, cwd}: Settings, source: string): AppError {
   const names = urlPreference.join(' and ');

@@ -4,6 +4,7 @@ import {type Backup, type Catalogue, isGood, isUsable, storedBytes} from '../cat
 import {proofLevels} from '../run/check-outcome.js';
 import {AppError} from '../base/errors.js';
 import type {RunContext} from '../run/run-context.js';
+import {allPlaces} from '../settings/sources.js';
 import {openPlace} from './open-place.js';
 import {contentTag} from './place-catalogue.js';
 
@@ -43,7 +44,7 @@ export async function withCopies(
   first: {readonly place: string; readonly catalogue: Catalogue},
   isWanted: (backup: Backup) => boolean = () => true,
 ): Promise<PlacesRead> {
-  const names = context.settings.config.storage?.places ?? [];
+  const names = allPlaces(context.settings.config);
   const others = await Promise.all(names.map((name) => readOther(context, name)));
   const read: Reading[] = [
     {...first, error: null},

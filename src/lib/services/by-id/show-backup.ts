@@ -15,6 +15,7 @@ import {backupFolder} from '../../catalog/backup-name.js';
 import {type BackupContent, type Outcome, outcomeOfResult, type ProofLevel} from '../../run/check-outcome.js';
 import type {DataCheck} from '../../run/data-checks.js';
 import type {RunContext} from '../../run/run-context.js';
+import {allPlaces} from '../../settings/sources.js';
 import {findCopy, type FoundCopy} from '../../storage/find-copy.js';
 import {type BackupRequest, findBackup} from './find-backup.js';
 import {restoreCommands, type RestoreCommand} from './restore-commands.js';
@@ -105,7 +106,7 @@ export async function showBackup(
   const {backup, place} = await findBackup(context, request);
   const {record} = backup;
   const {settings} = context;
-  const others = [backupFolder(settings), ...(settings.config.storage?.places ?? [])];
+  const others = [backupFolder(settings), ...allPlaces(settings.config)];
   const copies = await Promise.all(others.map((name) => findCopy(context, name, backup)));
   const own: FoundCopy = {
     place: place.url,

@@ -1,6 +1,7 @@
 /** Checks the configured locations and encryption; returns nothing if neither is configured. */
 import {AppError} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
+import {allPlaces} from '../../settings/sources.js';
 import {checkRecipients, readOpeningKeys} from '../../encryption/age-keys.js';
 import {openPlace} from '../../storage/open-place.js';
 import {readPlace} from '../../storage/place-catalogue.js';
@@ -11,9 +12,9 @@ import {keysOf, requireFittingIdentity} from '../../encryption/settings.js';
 import {type Check, failed, failedBy, passed} from './check.js';
 
 export async function checkPlaces(ctx: RunContext): Promise<Check[]> {
-  const {storage, encryption} = ctx.settings.config;
+  const {encryption} = ctx.settings.config;
   const checks: Check[] = [];
-  for (const name of storage?.places ?? []) checks.push(await checkPlace(ctx, name));
+  for (const name of allPlaces(ctx.settings.config)) checks.push(await checkPlace(ctx, name));
   const recipients = encryption?.recipients ?? [];
   if (recipients.length > 0) checks.push(await checkRecipientKeys(recipients));
   if (encryption?.identityFile !== undefined || encryption?.passphraseFile !== undefined) {

@@ -1,13 +1,7 @@
 /** Applies a retention policy to the backups of a location. */
-import {type Backup, databaseIdentity, lockOfBackup, retentionCandidate} from '../../catalog/catalogue.js';
-import {
-  applyRetention,
-  checkLabels,
-  newestFirst,
-  refuseEmptyPolicy,
-  type RetentionPolicy,
-  ruleNames,
-} from '../../catalog/retention.js';
+import {type Backup, databaseIdentity, lockOfBackup} from '../../catalog/catalogue.js';
+import {decideRetention} from '../../catalog/decide-retention.js';
+import {checkLabels, refuseEmptyPolicy, type RetentionPolicy, ruleNames} from '../../catalog/retention.js';
 import {defined} from '../../base/defined.js';
 import {AppError, messageOf} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
@@ -275,7 +269,7 @@ export async function planPrune(
   const backups = all.filter((backup) => rules.get(backup)?.isChosen === true);
   const kept: PruneDecision[] = [];
   const removable: {backup: Backup; reason: string}[] = [];
-  for (const decision of decide(backups, (backup) => rules.get(backup)?.policy ?? {}, now)) {
+  for (const decision of decideRetention(backups, (backup) => rules.get(backup)?.policy ?? {}, now)) {
     const {backup} = decision.backup;
     const {isKept, reason} = decision;
     const obstacle = isKept ? reason : await place.whyKept(backup, reason, now);
@@ -294,26 +288,6 @@ export async function planPrune(
     partials: partials ?? leftovers.map((key) => `${place.url}/${key}`),
     problems,
   };
-}
-
-/** Each database by its own policy; without one all of its backups stay. Newest first. */
-function decide(backups: readonly Backup[], policyOf: (backup: Backup) => RetentionPolicy, now: Date) {
-  const byPolicy = new Map<string, {policy: RetentionPolicy; some: Backup[]}>();
-  for (const backup of backups) {
-    const policy = policyOf(backup);
-    const key = JSON.stringify(policy);
-    const group = byPolicy.get(key) ?? {policy, some: []};
-    group.some.push(backup);
-    byPolicy.set(key, group);
-  }
-  return [...byPolicy.values()]
-    .flatMap(({policy, some}) => {
-      const candidates = some.map(retentionCandidate);
-      return ruleNames(policy).length === 0
-        ? candidates.map((backup) => ({backup, isKept: true, reason: 'no rule for its database'}))
-        : applyRetention(candidates, policy, now);
-    })
-    .sort((a, b) => newestFirst(a.backup, b.backup));
 }
 
 /** Folders without metadata, and multipart uploads, those of order backups too, that have not changed for a day. */

@@ -16,7 +16,7 @@ import {
   type GroupSources,
   isOfKnownDatabase,
 } from '../../catalog/database-groups.js';
-import {chooseSources, configuredSources, isNamed} from '../../settings/sources.js';
+import {chooseSources, configuredSources, isNamed, placesOf} from '../../settings/sources.js';
 import {unknownName} from '../../base/unknown-name.js';
 import {sourceNames} from '../databases/source-names.js';
 import type {RunRecord, WatchedDatabase} from '../../run/run-record.js';
@@ -88,6 +88,7 @@ export async function writeReport(context: RunContext, request: ReportRequest = 
   const sources = {
     catalogue,
     copyPlaces: places.slice(1),
+    placesOf: (label: string) => placesOf(settings.config, label),
     // The audit log, the named databases and the disk are this machine's.
     ...(from === undefined
       ? {

@@ -131,6 +131,8 @@ export interface StatusSources {
   readonly sourceOf?: SourceOf;
   /** Locations of copies; the catalogue contains the backups of all of them. */
   readonly copyPlaces?: readonly CopyPlace[];
+  /** The locations for copies of one database, by its label; all by default. */
+  readonly placesOf?: (label: string) => readonly string[];
 }
 
 export interface CopyPlace {
@@ -182,7 +184,7 @@ export function assessStatus(sources: StatusSources, limits: StatusLimits): Stat
 function describeDatabase(
   group: DatabaseGroup,
   limits: StatusLimits,
-  {now, copyPlaces = [], runs: allRuns}: StatusSources,
+  {now, copyPlaces = [], placesOf, runs: allRuns}: StatusSources,
 ): DatabaseStatus {
   const {backups, runs} = group;
   const newest = backups.find((backup) => isUsable(backup) && isProven(backup, limits.require));
@@ -217,7 +219,7 @@ function describeDatabase(
     backups: countByState(backups),
     storage: storedBytes(backups),
     copies: copyPlaces
-      .filter(({error}) => error === null)
+      .filter(({place, error}) => error === null && placesOf?.(group.label).includes(place) !== false)
       .map(({place}) => {
         const copy = backups.find((backup) => isUsable(backup) && backup.places?.includes(place));
         return {place, newest: copy ? describeBackup(copy, now) : null};

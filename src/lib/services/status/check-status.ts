@@ -24,7 +24,7 @@ import type {WatchedDatabase} from '../../run/run-record.js';
 import {type KnownSetAside, knownSetAside} from '../../run/set-aside.js';
 import {assessStatus, type Status, type StatusLimits, type StatusSources} from './assess.js';
 import {sourceNames} from '../databases/source-names.js';
-import {chooseSources, configuredSources} from '../../settings/sources.js';
+import {chooseSources, configuredSources, placesOf} from '../../settings/sources.js';
 import {namedDatabases} from '../schedule/named-databases.js';
 import {type PlaceSummary, readFrom, withCopies} from '../../storage/all-locations.js';
 
@@ -180,6 +180,7 @@ export async function readStatusSources(
     named: await namedDatabases(settings),
     sources: configuredSources(settings).map(({name}) => name),
     sourceOf: sourceNames(settings),
+    placesOf: (label) => placesOf(settings.config, label),
     freeBytes: await freeBytesOf(settings.backupsDir),
     place: backupFolder(settings),
   };

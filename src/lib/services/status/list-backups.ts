@@ -1,13 +1,14 @@
 /** Lists the backups of databases and of cleaned orders, newest first. */
 import {isMasked, rowsOf, standingOfRecord} from '../../catalog/backup-record.js';
-import {type Backup, type Catalogue, retentionCandidate, serverOf} from '../../catalog/catalogue.js';
+import {type Backup, type Catalogue, serverOf} from '../../catalog/catalogue.js';
+import {decideRetention} from '../../catalog/decide-retention.js';
 import {excludedRows, outsideDatabase, unreadableTables} from '../../catalog/outside-database.js';
 import type {BackupContent, Outcome, ProofLevel} from '../../run/check-outcome.js';
-import {applyRetention, type RetentionPolicy, ruleNames} from '../../catalog/retention.js';
+import {type RetentionPolicy, ruleNames} from '../../catalog/retention.js';
 import {AppError} from '../../base/errors.js';
 import {didYouMean} from '../../base/nearest.js';
 import {foreignNote} from '../../base/own-file.js';
-import {chooseSources, configuredSources, isNamed} from '../../settings/sources.js';
+import {chooseSources, configuredSources, isNamed, retentionOf} from '../../settings/sources.js';
 import {identityOf} from '../../catalog/database-groups.js';
 import {sourceNames} from '../databases/source-names.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -132,7 +133,9 @@ export async function listBackups(ctx: RunContext, options: ListOptions): Promis
     wanted === undefined ||
     isNamed(wanted, {label: sourceOf(backup) ?? backup.database, name: backup.database});
   for (const name of wanted ?? []) warnOfUnknown(ctx, name, catalogue.backups, sourceOf);
-  const reasons = retentionReasons(catalogue.backups, ctx.settings.config.retention ?? {}, now);
+  const policyOf = (backup: Backup): RetentionPolicy =>
+    retentionOf(settings.config, sourceOf(backup) ?? backup.database);
+  const reasons = retentionReasons(catalogue.backups, policyOf, now);
   return {
     folder: from.url,
     now: now.toISOString(),
@@ -207,15 +210,15 @@ async function readCopies(
   return read;
 }
 
-/** Why each backup is kept or would be removed; empty if the config file has no policy. */
+/** Why each backup is kept or would be removed; without those for which the config file has no policy. */
 function retentionReasons(
   backups: readonly Backup[],
-  policy: RetentionPolicy,
+  policyOf: (backup: Backup) => RetentionPolicy,
   now: Date,
 ): Map<Backup, string> {
-  if (ruleNames(policy).length === 0) return new Map();
+  const ruled = backups.filter((backup) => ruleNames(policyOf(backup)).length > 0);
   return new Map(
-    applyRetention(backups.map(retentionCandidate), policy, now).map(({backup, isKept, reason}) => [
+    decideRetention(ruled, policyOf, now).map(({backup, isKept, reason}) => [
       backup.backup,
       isKept ? reason : `would be removed: ${reason}`,
     ]),

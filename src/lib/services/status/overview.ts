@@ -5,6 +5,7 @@ import {describeConnection} from '../../postgres/connect/connection.js';
 import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
 import {AppError} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
+import {allPlaces} from '../../settings/sources.js';
 import {leftoversNote} from '../../run/journal.js';
 import type {Finding} from './assess.js';
 import {checkStatus} from './check-status.js';
@@ -78,7 +79,7 @@ export async function overview(
   return {
     ok,
     findings,
-    uncheckedPlaces: settings.config.storage?.places ?? [],
+    uncheckedPlaces: allPlaces(settings.config),
     database,
     problem,
     folder: backupFolder(settings),
