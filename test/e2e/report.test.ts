@@ -197,7 +197,7 @@ describe('the report', () => {
     await page.close();
   });
 
-  it.each(['light', 'dark'] as const)('has letters with enough contrast, %s', async (colorScheme) => {
+  it.each(cases(['dark', 'light'] as const))('has letters with enough contrast, %s', async (colorScheme) => {
     const page = await browser.newPage({viewport: {width: 1280, height: 900}, colorScheme});
     for (const folder of [month, empty, several]) {
       await page.goto(`file://${await report(folder)}`);

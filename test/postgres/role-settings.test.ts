@@ -181,7 +181,7 @@ it(
     await onServer(async (session) => {
       const all = await parametersOf(session);
       for (const {name, values} of all) {
-        if (!isLong && !cases(dangerous, 12).includes(name)) continue;
+        if (!isLong && !cases(dangerous, 6).includes(name)) continue;
         counts.parameters += 1;
         for (const value of values) {
           const setting = `${name} = ${value}`;

@@ -163,7 +163,7 @@ describe('verify', () => {
     expect(archive.rows).toBeGreaterThan(100);
   });
 
-  it.each(cases(dumpKinds, 2))(
+  it.each(cases(dumpKinds))(
     'restores a %s backup into a scratch database, finds it equal and drops it',
     async (kind) => {
       const result = await verify(kind, {level: 'restore'});
