@@ -1,8 +1,8 @@
 import {afterAll, beforeAll} from 'vitest';
 import {type FaultServer, startFaultServer} from '../support/fault-server.js';
 import {databaseSituations} from '../support/fault-situations.js';
-import {pointRounds} from '../support/fault-table.js';
-import {faultsAt, tellStories} from '../support/tell-stories.js';
+import {isLong, pointRounds} from '../support/fault-table.js';
+import {atPoint, faultsAt, tellStories} from '../support/tell-stories.js';
 
 let host: FaultServer;
 let situations: Awaited<ReturnType<typeof databaseSituations>>;
@@ -48,6 +48,16 @@ tellStories('databases', () => host, [
       prepare: (round, server) => situations.prepare['restore into'](round, server),
     },
     faults: faultsAt(['restore.loaded', 'restore.compared'], []),
+    rounds: pointRounds,
+  },
+  {
+    story: {command: 'refresh', prepare: (round, server) => situations.prepare.refresh(round, server)},
+    faults: isLong
+      ? faultsAt(
+          [...throughStaging, 'staging.compared', 'staging.masked', 'staging.changed', 'staging.proven'],
+          [],
+        )
+      : [atPoint('staging.changed', 'SIGKILL')],
     rounds: pointRounds,
   },
   {

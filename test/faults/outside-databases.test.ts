@@ -1,4 +1,5 @@
 import {afterAll, beforeAll} from 'vitest';
+import type {Connection} from '../../src/lib/postgres/connect/connection.js';
 import {type FaultServer, startFaultServer} from '../support/fault-server.js';
 import {databaseSituations, orderSituations} from '../support/fault-situations.js';
 import {isLong} from '../support/fault-table.js';
@@ -48,6 +49,22 @@ tellStories('outside-databases', () => host, [
     ],
     rounds: 1,
   },
+  // refresh-kill.test.ts has its short form.
+  ...(isLong
+    ? [
+        {
+          story: {
+            command: 'refresh',
+            prepare: (round: number, server: Connection) => databases.prepare.refresh(round, server),
+          },
+          faults: [
+            connectionReset, connectionCut, connectionSilent, sessionsEnd('staging.masked'), sessionsEnd('staging.proven'),
+            serverCrashes('staging.masked'), serverRestarts('staging.proven'), ...whereDisksCanBeMade(diskFilled('staging.compared')),
+          ],
+          rounds: 1,
+        },
+      ]
+    : []),
   {
     story: {
       command: 'restore into an empty database',

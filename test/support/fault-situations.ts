@@ -1,6 +1,6 @@
 /** The commands of the fault tests, each with its initial state and its allowed results. */
 import {generateX25519Identity, identityToRecipient} from 'age-encryption';
-import {readdir, rm} from 'node:fs/promises';
+import {readdir, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import {backupIds, type FaultServer, freshHome, mustRun, needle} from './fault-server.js';
@@ -99,18 +99,43 @@ export async function backupSituations(
   };
 }
 
+const refresh = ['refresh', '--target-url-env', 'STAGING_URL', '--yes'];
+
+/** With a key, so that each run gives the same content. */
+async function configureRefresh(home: string, staging: string): Promise<void> {
+  const masks = {'public.menus.name': {mask: 'text'}};
+  await writeFile(join(home, 'destino-db.config.json'), JSON.stringify({masks}));
+  await writeFile(
+    join(home, '.env.local'),
+    `STAGING_URL=${staging}\nDESTINO_DB_MASK_KEY=${'k'.repeat(32)}\n`,
+  );
+}
+
+/** The content of a masked copy; it differs from the backup's. */
+async function maskedContent(host: FaultServer, origin: string): Promise<string> {
+  const home = await freshHome(origin);
+  await host.reset({shop: 'small_template', staging: 'changed_template'});
+  await configureRefresh(home, host.urlOf('staging'));
+  await mustRun(home, host.urlOf('shop'), ...refresh);
+  const [content, before] = [await host.contentOf('staging'), await host.contentOf('shop')];
+  if (content === before) throw new Error('no value was masked');
+  await rm(home, {recursive: true, force: true});
+  return content;
+}
+
 const change = `DELETE FROM dishes WHERE id % 3 = 0; UPDATE dishes SET price = 0; CREATE TABLE extra AS SELECT 1 AS one`;
 
 /** Commands that restore a database; the shop has changed since its backups were made. */
 export async function databaseSituations(
   host: FaultServer,
-): Promise<Situations<'restore over' | 'restore anew' | 'restore into' | 'undo' | 'recover'>> {
+): Promise<Situations<'restore over' | 'restore anew' | 'restore into' | 'undo' | 'recover' | 'refresh'>> {
   await host.reset({shop: 'small_template'});
   const backedUp = await host.contentOf('shop');
   const {origin, ids} = await withThreeBackups(host);
   await host.run('CREATE DATABASE changed_template TEMPLATE small_template');
   await host.run(change, 'changed_template');
   const changed = await host.contentOf('changed_template');
+  let masked: string | undefined;
   const restore = (round: number, ...more: string[]): string[] => {
     const id = ids[round % 3] ?? '';
     return ['restore', '--backup-file', id, '--yes', ...more];
@@ -157,6 +182,14 @@ export async function databaseSituations(
         await host.reset({shop: 'changed_template'});
         const made = await situation(server, ['undo', '--yes'], 'shop', [changed, backedUp], changed);
         await mustRun(made.home, host.urlOf('shop'), ...restore(round, '--drop-existing'));
+        return made;
+      },
+      refresh: async (round, server) => {
+        masked ??= await maskedContent(host, origin);
+        await host.reset({shop: 'small_template', staging: 'changed_template'});
+        const args = [...refresh, ids[round % 3] ?? ''];
+        const made = await situation(server, args, 'staging', [changed, masked], masked);
+        await configureRefresh(made.home, urlOf(withDatabase(server, 'staging')));
         return made;
       },
       recover: async (round, server) => {

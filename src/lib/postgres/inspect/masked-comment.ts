@@ -1,6 +1,7 @@
 /** The comment of a database whose personal data was masked: when, and from which backup it was made. */
 import {z} from 'zod';
 import type {Session} from '../client.js';
+import {quoteIdentifier, quoteLiteral} from '../quote.js';
 
 const tagSchema = z.object({
   /** When it was masked. */
@@ -35,6 +36,24 @@ export async function inspectComment(session: Session, database: string): Promis
     [database],
   );
   return row?.['comment'] ?? null;
+}
+
+/** Removes the tag, because rows come into the database that are not masked. In a transaction, it is removed with the COMMIT. */
+export async function removeMaskedTag(session: Session, database: string): Promise<void> {
+  const comment = await inspectComment(session, database);
+  if (!parseMaskedComment(comment)) return;
+  const rest = withoutMaskedTag(comment);
+  await session.query(
+    `COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${rest === null ? 'NULL' : quoteLiteral(rest)}`,
+  );
+}
+
+/** A warning before rows that are not masked come into the database; none for a database that is not a masked copy. */
+export async function warningOfMasked(session: Session, database: string): Promise<string[]> {
+  if (!parseMaskedComment(await inspectComment(session, database))) return [];
+  return [
+    `"${database}" is a masked copy, and these rows are not masked. Afterwards its comment does not say so any more, and its backups are not recorded as masked.`,
+  ];
 }
 
 /** The comment without the tag, for content that is not masked. */

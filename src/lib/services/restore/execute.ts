@@ -14,8 +14,7 @@ import {addDatabaseProperties} from '../../postgres/databases/database-propertie
 import {lockWaitMsFor, withLockWatch} from '../../postgres/databases/lock-watch.js';
 import {toolsName} from '../../postgres/connect/connection.js';
 import {describeObjects} from '../../postgres/inspect/inspect-target.js';
-import {inspectComment, parseMaskedComment, withoutMaskedTag} from '../../postgres/inspect/masked-comment.js';
-import {quoteIdentifier, quoteLiteral} from '../../postgres/quote.js';
+import {removeMaskedTag} from '../../postgres/inspect/masked-comment.js';
 import {isProductionDatabase} from '../guards/production.js';
 import type {RunContext} from '../../run/run-context.js';
 import {backupDatabase} from '../backup/local-backup.js';
@@ -388,7 +387,7 @@ async function restoreInPlace(
 ): Promise<LoadedAndCompared & Pick<RestoreOutcome, 'plan'>> {
   let plan = planned;
   const {database} = plan.target;
-  await removeMaskedTag(context, plan);
+  await untagMasked(context, plan);
   const refused: string[] = [];
   const without = async (extension: string): Promise<RestorePlan['load']> => {
     refused.push(extension);
@@ -427,21 +426,9 @@ async function restoreInPlace(
 }
 
 /** The database no longer is a masked copy once rows of another backup are in it. */
-async function removeMaskedTag({signal}: RunContext, {source, target}: RestorePlan): Promise<void> {
+async function untagMasked({signal}: RunContext, {source, target}: RestorePlan): Promise<void> {
   if (isMasked(source.backup?.record ?? null)) return;
-  const {database} = target;
-  await withSession(
-    target,
-    async (session) => {
-      const comment = await inspectComment(session, database);
-      if (!parseMaskedComment(comment)) return;
-      const rest = withoutMaskedTag(comment);
-      await session.query(
-        `COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${rest === null ? 'NULL' : quoteLiteral(rest)}`,
-      );
-    },
-    {signal},
-  );
+  await withSession(target, (session) => removeMaskedTag(session, target.database), {signal});
 }
 
 /** Adds missing settings to an existing database. @returns remaining differences from the backup, a line each */

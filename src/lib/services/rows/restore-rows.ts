@@ -7,12 +7,14 @@ import {countOf, formatCount} from '../../base/format.js';
 import {shellCommand} from '../../base/shell-quote.js';
 import {someOf} from '../../base/some-of.js';
 import {sizeOf} from '../../base/checksum.js';
+import {isMasked} from '../../catalog/backup-record.js';
 import {type Encryption, encryptionOf, keyWordsFor, requireEncryption} from '../../encryption/settings.js';
 import {type Session, withSession} from '../../postgres/client.js';
 import {type Connection, refuseTransactionPooler} from '../../postgres/connect/connection.js';
 import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
 import {withAdvisoryLock} from '../../postgres/databases/advisory-lock.js';
 import {type DatabaseIdentity, inspectIdentity} from '../../postgres/inspect/inspect-database.js';
+import {removeMaskedTag, warningOfMasked} from '../../postgres/inspect/masked-comment.js';
 import {requireWritable} from '../../postgres/inspect/writable.js';
 import {findTool, type Tool} from '../../postgres/tools/find-tools.js';
 import {encryptOrders} from '../../rows/file/encrypt.js';
@@ -108,7 +110,9 @@ async function restoreFrom(run: Run): Promise<RestoreRowsResult> {
     database: {name: database, systemIdentifier, host: connection.host, port: connection.port},
     backupId: source.id,
   });
-  for (const warning of originWarnings(source, identity)) context.warn(warning);
+  const isReal = !isMasked(source.backup?.record ?? null);
+  const ofMasked = isReal ? await warningOfMasked(session, identity.database) : [];
+  for (const warning of [...originWarnings(source, identity), ...ofMasked]) context.warn(warning);
   // A preview needs temporary tables too.
   await requireWritable(session, 'Rows cannot be restored here');
   const pgRestore =
@@ -364,6 +368,7 @@ async function executePlan(
       undoPath = plain;
       undoPath = await encryptOrders(context, plain, encryption, 'restore:rows');
       await context.checkpoint('rows.undo-named');
+      if (!isMasked(source.backup?.record ?? null)) await removeMaskedTag(session, identity.database);
       return context.progress.step('Write the rows and compare them', (progress) => {
         let done = 0;
         const inserted = (_table: string, rows: number): void =>

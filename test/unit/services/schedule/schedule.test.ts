@@ -46,3 +46,18 @@ it('warns of colliding times in the plan, but not of chosen times', async () => 
     'Jobs of the plan start in the same minute, and one waits for the other: "daily custom at 02:00" and "daily sql at 02:00". Omit "at" to get times that do not collide.',
   ]);
 });
+
+it.each(['cron', 'systemd'] as const)(
+  'plans a masked copy of another environment every night, as %s',
+  async (as) => {
+    const {text, warnings} = await printed(
+      as,
+      'daily run refresh --target-url-env STAGING_URL --target-db shop_staging --yes at 04:00',
+    );
+    expect(text).toMatch(
+      /refresh --target-url-env STAGING_URL --target-db shop_staging --yes(?: --wait=21600)?/,
+    );
+    expect(text).toMatch(/(?:0 4 \* \* \*|04:00)/);
+    expect(warnings).toEqual([]);
+  },
+);

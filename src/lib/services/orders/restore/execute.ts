@@ -22,6 +22,12 @@ import {
   type TransactionOutcome,
   transactionId,
 } from '../../../postgres/transaction-outcome.js';
+import {
+  inspectComment,
+  parseMaskedComment,
+  removeMaskedTag,
+  warningOfMasked,
+} from '../../../postgres/inspect/masked-comment.js';
 import {requireWritable} from '../../../postgres/inspect/writable.js';
 import type {RunContext} from '../../../run/run-context.js';
 import {isProductionDatabase} from '../../guards/production.js';
@@ -89,7 +95,8 @@ export async function restoreOrders(
           port: connection.port,
         },
       });
-      for (const warning of originWarnings(file, identity)) ctx.warn(warning);
+      const ofMasked = (await isOfMasked(session, file, identity)) ? [] : await warningOfMasked(session, identity.database); // prettier-ignore
+      for (const warning of [...originWarnings(file, identity), ...ofMasked]) ctx.warn(warning);
       // A preview needs temporary tables too.
       await requireWritable(session, 'Orders cannot be restored here');
       // The rows are first in temporary tables and then in their own tables.
@@ -127,6 +134,13 @@ export async function restoreOrders(
     },
     {signal: ctx.signal},
   );
+}
+
+/** Whether the order backup was taken from this masked copy itself, so that its rows are masked. */
+async function isOfMasked(session: Session, file: OrderFile, identity: DatabaseIdentity): Promise<boolean> {
+  const tag = parseMaskedComment(await inspectComment(session, identity.database));
+  const isOwn = file.database !== undefined && originWarnings(file, identity).length === 0;
+  return tag !== undefined && isOwn && Date.parse(file.timestamp) > Date.parse(tag.at);
 }
 
 /** Warnings about a file from another database. */
@@ -211,6 +225,8 @@ async function execute(ctx: RunContext, session: Session, execution: Execution):
         withTransaction(session, 'ISOLATION LEVEL READ COMMITTED', async () => {
           await session.query(`SET LOCAL lock_timeout = ${limitMs}`);
           await lockTables(session, plan.staged, triggers.length > 0);
+          if (!(await isOfMasked(session, plan.staged.file, identity)))
+            await removeMaskedTag(session, identity.database);
           const moved = await putBackOrders(session, plan.staged, plan.restored, {
             inserted: (_table, rows) => progress.advance((done += rows), plan.rows, 'rows'),
           });
