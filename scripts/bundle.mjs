@@ -28,6 +28,8 @@ const cli = [
 const replaced = {
   'index.js': ['checkNodeVersion();\nexports', ';\nexports'],
   'config/plugin.js': ['a.id.localeCompare(b.id)', 'a.id < b.id ? -1 : 1'],
+  // Code that is kept cannot call import() in Node.js 20, and require() loads modules of both kinds.
+  'module-loader.js': ['await import((0, node_url_1.pathToFileURL)(filePath).href)', 'require(filePath)'],
   'config/plugin-loader.js': ['(0, minimatch_1.minimatch)(p, w)', 'p === w'],
 };
 /**
@@ -46,7 +48,7 @@ const lazyOclif = {
       ` Object.defineProperty(${on}, "${name}", {value}); return value; }});`;
     const names = new Set();
     const changed = code
-      .replace(old, replacement)
+      .replaceAll(old, replacement)
       .replace(/^(?:const|var) (\w+_\d+) = (.*\brequire\("[^"]+"\)+);$/gm, (_, name, load) => {
         names.add(name);
         return lazy('lazily', name, load);
@@ -88,7 +90,10 @@ const {output} = await bundle.write({
 
 // The build's digest tells cached code of another build apart.
 const digest = createHash('sha256');
-for (const {fileName, code} of output) digest.update(`${fileName}\n${code ?? ''}\n`);
+for (const {fileName, code = ''} of output) {
+  digest.update(`${fileName}\n${code}\n`);
+  if (/\bimport\([^)]/.test(code) && fileName.endsWith('.js')) throw new Error(`${fileName} calls import()`);
+}
 const build = digest.digest('hex').slice(0, 16);
 writeFileSync(join(root, 'dist/program/package.json'), `${JSON.stringify({type: 'commonjs', build})}\n`);
 

@@ -62,6 +62,23 @@ it.runIf(isOwnCache)(
   },
 );
 
+it('reaches packages that are not part of the program: the help of oclif, the AWS SDK', async () => {
+  const home = await tempFolder();
+  const store = {AWS_REGION: 'x', AWS_ENDPOINT_URL: 'http://127.0.0.1:1', AWS_ACCESS_KEY_ID: 'a'};
+  const env = {HOME: home, XDG_CACHE_HOME: '', AWS_SECRET_ACCESS_KEY: 's', ...store};
+  const cli = (...args: string[]) => runCli(args, {cwd: home, env});
+  for (const time of ['first', 'second']) {
+    const help = await cli('help', 'bakcup');
+    expect([time, help.status, help.stderr]).toEqual([
+      time,
+      2,
+      expect.stringContaining('Did you mean "backup"?'),
+    ]);
+    const list = await cli('list', '--from=s3://bucket/x', '--json');
+    expect([time, list.json()]).toMatchObject([time, {error: {code: 'STORAGE_UNREACHABLE'}}]);
+  }
+});
+
 it('is not used where others can write to it, nor made where there is no home', async () => {
   const home = await tempFolder();
   const folder = join(home, '.cache/destino-db/code');

@@ -5,7 +5,7 @@ import {createHash} from 'node:crypto';
 import {lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs';
 import nodeModule, {createRequire} from 'node:module';
 import {basename, dirname, join, sep} from 'node:path';
-import {constants, Script} from 'node:vm';
+import {Script} from 'node:vm';
 import {cacheFolder} from '../base/cache-folder.js';
 
 const digestBytes = 32;
@@ -60,7 +60,6 @@ function cacheModules(program: string, folder: string): void {
     const script = new Script(`${wrapper}${readFileSync(file, 'utf8')}\n})`, {
       filename: file,
       columnOffset: -wrapper.length,
-      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
       ...(cachedData === undefined ? {} : {cachedData}),
     });
     if (cachedData === undefined || script.cachedDataRejected === true) compiled.push({script, path});
