@@ -9,9 +9,9 @@ import {
   findPersonalInDatabase,
   type PersonalFindings,
   refusePersonal,
+  type SearchedDatabase,
 } from '../../src/lib/masks/find-personal.js';
 import {maskRules} from '../../src/lib/masks/mask-rules.js';
-import {withSession} from '../../src/lib/postgres/client.js';
 import type {MasksConfig} from '../../src/lib/settings/mask-config.js';
 import {makeDump} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -39,8 +39,11 @@ async function inDump(config: MasksConfig = {}, mostRows?: number): Promise<Pers
   return finder.found();
 }
 
-const inDatabase = (config: MasksConfig = {}): Promise<PersonalFindings> =>
-  withSession(database.connection, (session) => findPersonalInDatabase(session, maskRules(config)));
+const inDatabase = (config: MasksConfig = {}): Promise<SearchedDatabase> =>
+  findPersonalInDatabase(
+    {connection: database.connection, sessions: 2, signal: new AbortController().signal},
+    maskRules(config),
+  );
 
 const listed = ({columns}: PersonalFindings): string[] =>
   columns.map(
@@ -156,4 +159,19 @@ describe('the sample shop', () => {
       expect.stringMatching(/^public\.orders\.second_phone: phone 0/),
     ]);
   });
+});
+
+it('names the tables without @ in any text, which need no second search', async () => {
+  database = await createTempDatabase('template0');
+  await database.run(`
+    CREATE TABLE plain (id int, word text); INSERT INTO plain VALUES (1, 'a'), (2, NULL);
+    CREATE TABLE short (at text); INSERT INTO short VALUES ('root@localhost');
+    CREATE TABLE ruled (word text, note text);
+    CREATE TABLE computed (id int, word text GENERATED ALWAYS AS (id::text || '@') STORED); INSERT INTO computed VALUES (1);
+    CREATE TABLE large (id int, word text); INSERT INTO large SELECT n, repeat('x', 1000) FROM generate_series(1, 40000) n;
+    INSERT INTO large VALUES (0, 'x@y')`);
+  const {withoutAt} = await inDatabase({'public.ruled.note': {mask: 'keep', reason: 'a test'}});
+  expect([...withoutAt]).toEqual(['public.plain']);
+  await database.run('DELETE FROM large WHERE id = 0');
+  expect([...(await inDatabase()).withoutAt]).toEqual(['public.large', 'public.plain', 'public.ruled']);
 });

@@ -162,7 +162,7 @@ describe('every mask', () => {
             "ip": "2001:db8:6368:be05:3a56:2e05:8ffd:1e1f",
             "login": "aa8eaa493fe299d55c55@masked.invalid",
             "loud": "row 7",
-            "name": "Ipemmntodpmf",
+            "name": "Ziwyolytdale",
             "note": "0159bbc1 ef99 528a d18a6b6d88efc941  e8c00",
             "phone": "+999644322582715",
             "raw": "{"phone": "+999543015480389"}",

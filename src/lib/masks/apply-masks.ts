@@ -6,12 +6,11 @@ import {qualifiedName} from '../base/qualified-name.js';
 import type {Session} from '../postgres/client.js';
 import {beginCopy} from '../postgres/copy-into.js';
 import {inSessions, type Workers} from '../postgres/in-sessions.js';
-import {parseOnlyRow, pgCount} from '../postgres/inspect/inspect-database.js';
-import {quoteLiteral} from '../postgres/quote.js';
 import {hasSqlState} from '../postgres/sql-state.js';
 import type {Step} from '../progress/progress.js';
 import {keyTable} from './mask-sql.js';
-import {originalOf, type Originals, prepareSession} from './originals.js';
+import {originalOf, type Originals} from './originals.js';
+import {piecesOf, prepareSession} from './work-sessions.js';
 import {fromTable, type MaskedTable, type MaskPlan} from './plan-masks.js';
 
 export interface MaskedRows {
@@ -25,9 +24,6 @@ export interface MaskOptions {
   readonly key: Buffer;
   readonly step: Step;
 }
-
-/** Rows that one statement masks, in the server's pages of 8 KB. */
-const pagesAtOnce = 4096;
 
 /** One statement masks the rows of some pages. */
 interface Piece {
@@ -51,10 +47,16 @@ export async function applyMasks(
     async (session) => {
       const emptied = [...plan.emptied.map(fromTable), ...plan.tables.map(({table}) => fromTable(table))];
       if (emptied.length > 0) await session.query(`TRUNCATE ${emptied.join(', ')}`);
-      for (const table of plan.tables) pieces.push(...(await piecesOf(session, originals, table)));
+      for (const table of plan.tables)
+        for (const where of await piecesOf(session, originalOf(originals, table)))
+          pieces.push({table, where});
     },
   ]);
   const rows = new Map(plan.tables.map((table) => [qualifiedName(table), 0]));
+  const total = plan.tables.reduce(
+    (sum, {table}) => sum + (originals.rows.get(qualifiedName(table)) ?? 0),
+    0,
+  );
   let done = 0;
   await inSessions(
     workers,
@@ -63,7 +65,7 @@ export async function applyMasks(
       step.working(of);
       const inserted = await insert(session, originals, piece);
       rows.set(of, (rows.get(of) ?? 0) + inserted);
-      step.advance(++done, pieces.length);
+      step.advance((done += inserted), total, 'rows');
     }),
     async (session) => {
       await prepareSession(session);
@@ -71,23 +73,6 @@ export async function applyMasks(
     },
   );
   return [...rows].map(([table, count]) => ({table, rows: count}));
-}
-
-/** Several sessions can fill a large table. Servers before 14 read a whole table for some of its pages. */
-async function piecesOf(session: Session, originals: Originals, table: MaskedTable): Promise<Piece[]> {
-  const row = z.object({pages: pgCount, version: pgCount});
-  const {pages, version} = parseOnlyRow(
-    row,
-    await session.query(
-      `SELECT pg_catalog.pg_relation_size(${quoteLiteral(originalOf(originals, table))}::pg_catalog.regclass) / pg_catalog.current_setting('block_size')::bigint AS pages,
-              pg_catalog.current_setting('server_version_num') AS version`,
-    ),
-  );
-  if (version < 140_000 || pages <= pagesAtOnce) return [{table, where: 'true'}];
-  return Array.from({length: Math.ceil(pages / pagesAtOnce)}, (_, index) => ({
-    table,
-    where: `ctid >= '(${index * pagesAtOnce},0)' AND ctid < '(${(index + 1) * pagesAtOnce},0)'`,
-  }));
 }
 
 /** The key by COPY: rows of a COPY appear in no log and no view of running statements. */

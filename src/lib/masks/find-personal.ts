@@ -5,9 +5,10 @@ import {qualifiedName} from '../base/qualified-name.js';
 import type {DumpDefinition} from '../dump/dump-definitions.js';
 import {decodeFields, RowShortener} from '../dump/sql/copy-rows.js';
 import type {RowTakerOf} from '../dump/sql/copy-stream.js';
-import {type Session, withTransaction} from '../postgres/client.js';
+import type {Session} from '../postgres/client.js';
+import {inSessions, type Task, type Workers} from '../postgres/in-sessions.js';
 import {pgCount} from '../postgres/inspect/inspect-database.js';
-import {type NamedTable, quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
+import {type NamedTable, quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.js';
 import {columnName} from '../settings/column-name.js';
 import {type DumpedColumn, readDumpedTables} from './dumped-columns.js';
 import {type MaskRules, ruledColumns} from './mask-rules.js';
@@ -21,6 +22,7 @@ import {
 } from './personal-kinds.js';
 import {fromTable} from './plan-masks.js';
 import {type Column, readTables, type Table} from './read-tables.js';
+import {piecesOf, prepareSession} from './work-sessions.js';
 import {canContainText} from './text-columns.js';
 
 export interface PersonalColumn {
@@ -200,40 +202,80 @@ function look(value: string, isJson: boolean, {matches}: ColumnCount): void {
 /** More columns would exceed the limit of a query's results. */
 const mostColumns = 60;
 
-/** @throws ROW_SECURITY where a policy hides rows */
-export async function findPersonalInDatabase(session: Session, rules: MaskRules): Promise<PersonalFindings> {
+/** The outcome of a search of all rows. */
+export interface SearchedDatabase extends PersonalFindings {
+  /** "schema.table" of each table without the character @ in any text. */
+  readonly withoutAt: ReadonlySet<string>;
+}
+
+/** Searches in several sessions. @throws ROW_SECURITY where a policy hides rows */
+export async function findPersonalInDatabase(workers: Workers, rules: MaskRules): Promise<SearchedDatabase> {
   const isRuled = ruledColumns(rules);
-  const counts: ColumnCount[] = [];
+  const searches: {readonly table: Table; readonly columns: Column[]; readonly all: Search[]}[] = [];
+  const tasks: Task[] = [];
   const notLooked: PersonalFindings['notLooked'][number][] = [];
-  const all = await readTables(session);
-  await withTransaction(session, 'READ ONLY', async () => {
-    await session.query('SET LOCAL row_security = off');
-    for (const table of all) {
-      if (table.kind === 'foreign') notLooked.push({of: qualifiedName(table), reason: elsewhere}); // prettier-ignore
-      if (table.kind !== 'table') continue;
-      const columns = table.columns.filter((column) => !column.generated && !isRuled(table, column.name));
-      for (let first = 0; first < columns.length; first += mostColumns)
-        counts.push(...(await countIn(session, table, columns.slice(first, first + mostColumns))));
-      if ((counts.at(-1)?.rows ?? 0) > firstRows && columns.length > 0)
-        notLooked.push({
-          of: qualifiedName(table),
-          reason: `signs other than addresses, tokens and password hashes in rows after the first ${firstRows}`,
-        });
-      notLooked.push(
-        ...columns
-          .filter(({baseName}) => baseName === 'bytea')
-          .map(({name}) => ({of: columnName(table.schema, table.name, name), reason: notText})),
-      );
-    }
-  });
-  return findingsOf(counts, notLooked);
+  await inSessions(workers, [
+    async (session) => {
+      for (const table of await readTables(session)) {
+        if (table.kind === 'foreign') notLooked.push({of: qualifiedName(table), reason: elsewhere}); // prettier-ignore
+        if (table.kind !== 'table') continue;
+        const columns = table.columns.filter((column) => !column.generated && !isRuled(table, column.name));
+        const all: Search[] = [];
+        for (let first = 0; first < columns.length; first += mostColumns)
+          all.push(searchOf(table, columns.slice(first, first + mostColumns)));
+        searches.push({table, columns, all});
+        const pieces =
+          columns.length > 0 ? await piecesOf(session, quoteQualified(table.schema, table.name)) : [];
+        for (const search of all)
+          tasks.push(
+            ...pieces.map((where) => (each: Session) => countSigns(each, table, search, {where})),
+            (each: Session) => countSigns(each, table, search, {most: firstRows}),
+          );
+      }
+    },
+  ]);
+  await inSessions(workers, tasks, prepareSession);
+  for (const {table, columns, all} of searches) {
+    if (all.some(({rows}) => rows > firstRows))
+      notLooked.push({
+        of: qualifiedName(table),
+        reason: `signs other than addresses, tokens and password hashes in rows after the first ${firstRows}`,
+      });
+    notLooked.push(
+      ...columns
+        .filter(({baseName}) => baseName === 'bytea')
+        .map(({name}) => ({of: columnName(table.schema, table.name, name), reason: notText})),
+    );
+  }
+  const counts = searches.flatMap(({all}) =>
+    all.flatMap((search) => search.counts.map((count) => ({...count, rows: search.rows}))),
+  );
+  const withoutAt = searches.filter(
+    ({table, columns, all}) =>
+      all.every((search) => search.withAt === 0) &&
+      table.columns.every((column) => !canContainText(column) || columns.includes(column)),
+  );
+  return {
+    ...findingsOf(counts, notLooked),
+    withoutAt: new Set(withoutAt.map(({table}) => qualifiedName(table))),
+  };
 }
 
 /** Rows of each table in which the server searches for signs that cost it more than the rows themselves. */
 const firstRows = 10_000;
 
-async function countIn(session: Session, table: Table, columns: readonly Column[]): Promise<ColumnCount[]> {
-  const texts: {readonly count: ColumnCount; readonly isJson: boolean; readonly sql: string}[] = [];
+/** A search of some columns of a table. */
+interface Search {
+  readonly counts: readonly ColumnCount[];
+  /** The columns that can contain text. */
+  readonly texts: readonly {readonly count: ColumnCount; readonly isJson: boolean; readonly sql: string}[];
+  rows: number;
+  /** Rows with the character @. */
+  withAt: number;
+}
+
+function searchOf(table: Table, columns: readonly Column[]): Search {
+  const texts: Search['texts'][number][] = [];
   const counts = columns.map((column): ColumnCount => {
     const family = familyOf(column.baseName === 'citext' ? 'text' : column.base);
     const byName = column.isEnum ? undefined : kindByName(table.name, column.name, family);
@@ -245,36 +287,58 @@ async function countIn(session: Session, table: Table, columns: readonly Column[
       matches: new Map(),
       rows: 0,
     };
-    const sql = `concat(r.${quoteIdentifier(column.name)}) AS v${texts.length}`;
+    const sql = `concat(r.${quoteIdentifier(column.name)})`;
     if (canContainText(column)) texts.push({count, isJson: family === 'json', sql});
     return count;
   });
-  const values = texts.map(({sql}) => sql).join(', ');
-  const countSigns = async (isCheap: boolean, rowsOf: string): Promise<number> => {
-    const asked = texts.flatMap(({count, isJson}, index) => {
-      const signs = valueSigns.filter(
-        (sign) => (sign.isCheap === true) === isCheap && (isJson || sign.onlyJson !== true),
-      );
-      return [...new Set(signs.map(({kind}) => kind))].map((kind) => ({
-        count,
-        kind,
-        sql: signs.flatMap((sign) => (sign.kind === kind ? [matchOf(sign, `t.v${index}`)] : [])).join(' OR '),
-      }));
-    });
-    const filters = asked.map(({sql}, index) => `count(*) FILTER (WHERE ${sql}) AS m${index}`);
-    const [row] = await session.query(
-      `SELECT ${['count(*) AS rows', ...filters].join(', ')} FROM (SELECT ${values} FROM ${fromTable(table)} AS r ${rowsOf}) t`,
-    );
-    for (const [index, {count, kind}] of asked.entries()) {
-      const found = Math.max(pgCount.parse(row?.[`m${index}`]), count.matches.get(kind) ?? 0);
-      if (found > 0) count.matches.set(kind, found);
-    }
-    return pgCount.parse(row?.['rows']);
-  };
-  const rows = await countSigns(true, 'OFFSET 0');
-  if (texts.length > 0) await countSigns(false, `LIMIT ${firstRows}`);
-  for (const count of counts) count.rows = rows;
-  return counts;
+  return {counts, texts, rows: 0, withAt: 0};
+}
+
+/** Counts the rows with cheap signs among those that meet the condition, or the rows with the other signs among the first ones. */
+async function countSigns(
+  session: Session,
+  table: Table,
+  search: Search,
+  rowsOf: {readonly where: string} | {readonly most: number},
+): Promise<void> {
+  const isCheap = 'where' in rowsOf;
+  if (!isCheap && search.texts.length === 0) return;
+  const asked = search.texts.flatMap(({count, isJson}, index) => {
+    const signs = signsFor(isCheap, isJson);
+    return [...new Set(signs.map(({kind}) => kind))].map((kind) => ({
+      count,
+      kind,
+      sql: `t.s${index} AND (${signs.flatMap((sign) => (sign.kind === kind ? [matchOf(sign, `t.v${index}`)] : [])).join(' OR ')})`,
+    }));
+  });
+  const filters = asked.map(({sql}, index) => `count(*) FILTER (WHERE ${sql}) AS m${index}`);
+  const at = search.texts.map((_, index) => `strpos(t.v${index}, '@') > 0`);
+  const values = search.texts.map(({sql}, index) => `${sql} AS v${index}`);
+  // Most values have none of the signs, which one expression shows.
+  const some = search.texts.map(
+    ({isJson}, index) => `${isCheap ? 'true' : hasSome(`t.v${index}`, isJson)} AS s${index}`,
+  );
+  const rows = `SELECT ${values.join(', ')} FROM ${fromTable(table)} AS r ${isCheap ? `WHERE ${rowsOf.where} OFFSET 0` : `LIMIT ${rowsOf.most}`}`;
+  const [row] = await session.query(
+    `SELECT ${['count(*) AS rows', `count(*) FILTER (WHERE ${['false', ...at].join(' OR ')}) AS with_at`, ...filters].join(', ')} FROM (SELECT ${['t.*', ...some].join(', ')} FROM (${rows}) t OFFSET 0) t`,
+  );
+  for (const [index, {count, kind}] of asked.entries()) {
+    const found = pgCount.parse(row?.[`m${index}`]);
+    const known = count.matches.get(kind) ?? 0;
+    // The first rows are among those that other tasks count.
+    if (found > 0) count.matches.set(kind, isCheap ? known + found : Math.max(known, found));
+  }
+  if (!isCheap) return;
+  search.rows += pgCount.parse(row?.['rows']);
+  search.withAt += pgCount.parse(row?.['with_at']);
+}
+
+const signsFor = (isCheap: boolean, isJson: boolean): ValueSign[] =>
+  valueSigns.filter((sign) => (sign.isCheap === true) === isCheap && (isJson || sign.onlyJson !== true));
+
+function hasSome(text: string, isJson: boolean): string {
+  const patterns = signsFor(false, isJson).map(({pattern}) => `(?:${pattern})`);
+  return `${text} ~ ${quoteLiteral(patterns.join('|')).trim()}`;
 }
 
 /** SQL: the value has the sign. AND and OR evaluate from the left, the cheap condition first. */

@@ -29,13 +29,25 @@ export const keyedHash: HashOf = (kind, text) =>
   `sha256(${key} || textsend(${quoteLiteral(`${kind}:`).trim()} || ${text}))`;
 
 const hex = '0123456789abcdef';
-const nameLetters = 'bdfgklmnprstaeio';
 /** Hexadecimal digits; other alphabets cost the server as much as the hash. */
 const hexOf = (hash: string, count: number): string => `left(encode(${hash}, 'hex'), ${count})`;
 
-/** `count` letters, 4 bits each. */
-const lettersOf = (hash: string, count: number, alphabet: string): string =>
-  `translate(encode(substr(${hash}, 1, ${Math.ceil(count / 2)}), 'hex'), '${hex}', '${alphabet}')`;
+/** 256 pairs of letters, a consonant with a vowel or the other way round. */
+const syllables = [...'bcdfghjklmnpqrstvwxz']
+  .flatMap((consonant) => [...'aeiouy'].flatMap((vowel) => [consonant + vowel, vowel + consonant]))
+  .concat([...'bdfgklmnprstvwxz'].map((consonant) => consonant + consonant))
+  .join('');
+const inBytes = (text: string): string => `'\\x${Buffer.from(text).toString('hex')}'::bytea`;
+const capitalized = syllables.replace(/../g, ([first = '', second = '']) => first.toUpperCase() + second);
+
+const syllableAt = (hash: string, index: number): string =>
+  `substr(${inBytes(index === 0 ? capitalized : syllables)}, get_byte(${hash}, ${index}) * 2 + 1, 2)`;
+
+/** A word with a capital, 8 bits for two letters. */
+const wordOf = (hash: string, count: number): string => {
+  const parts = Array.from({length: Math.ceil(count / 2)}, (_, index) => syllableAt(hash, index));
+  return `left(encode(${parts.reduce((made, next) => `${made} || ${next}`)}, 'escape'), ${count})`;
+};
 
 /** A whole number from 0 on with 56 bits. */
 const numberOf = (hash: string, from = 1): string =>
@@ -81,7 +93,7 @@ function maskText(mask: TextMask, value: string, limit: number, hashOf: HashOf):
       return `(CASE WHEN ${value} = lower(${value}) THEN ${word} ELSE ${spelt} END || '@${maskedDomain}')`;
     }
     case 'name':
-      return `left(initcap(${lettersOf(hashOf('name', value), width, nameLetters)} COLLATE "C"), ${width})`;
+      return wordOf(hashOf('name', value), width);
     case 'phone':
       return `('+999' || ${digitsOf(hashOf('phone', value), width - 4)})`;
     case 'address':

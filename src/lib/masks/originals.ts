@@ -9,6 +9,7 @@ import {quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.j
 import type {Step} from '../progress/progress.js';
 import {fromTable, type MaskPlan} from './plan-masks.js';
 import type {Column, Table} from './read-tables.js';
+import {prepareSession} from './work-sessions.js';
 import {addressesIn, canContainText, textsOf} from './text-columns.js';
 
 export interface Originals {
@@ -23,11 +24,6 @@ export interface Originals {
 /** The table with the rows of a masked table before. */
 export function originalOf({schema}: Pick<Originals, 'schema'>, {oid}: Pick<Table, 'oid'>): string {
   return quoteQualified(schema, `table_${oid}`);
-}
-
-/** Statements that read rows fail where a policy hides some. The database is dropped after a crash, so no statement needs to reach the disk at once. */
-export async function prepareSession(session: Session): Promise<void> {
-  await session.query(`SET row_security = off; SET synchronous_commit = off; SET work_mem = '64MB'`);
 }
 
 /** Copies the rows of the masked tables, and counts those of all others. */

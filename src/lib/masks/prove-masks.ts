@@ -9,15 +9,8 @@ import type {Step} from '../progress/progress.js';
 import {columnName} from '../settings/column-name.js';
 import {sqlJsonPath} from './json-path.js';
 import {plainText, textOfColumn} from './mask-sql.js';
-import {
-  addressTable,
-  countRows,
-  hashOf,
-  originalOf,
-  type Originals,
-  prepareSession,
-  recordAddresses,
-} from './originals.js';
+import {addressTable, countRows, hashOf, originalOf, type Originals, recordAddresses} from './originals.js';
+import {prepareSession} from './work-sessions.js';
 import {fromTable, type MaskedColumn, type MaskPlan} from './plan-masks.js';
 import {type Column, type Link, readTables, type Table} from './read-tables.js';
 import {addressesIn, canContainText, hasAddress, textsOf} from './text-columns.js';
@@ -61,12 +54,16 @@ interface Compared {
 
 const countsRow = z.object({compared: pgCount, failed: pgCount});
 
-/** Call it after `applyMasks`, once the database is complete. */
+/**
+ * Call it after `applyMasks`, once the database is complete.
+ * @param withoutAt tables in which `findPersonalInDatabase` found no @; those without masks need no second search
+ */
 export async function proveMasks(
   workers: Workers,
   plan: MaskPlan,
   originals: Originals,
   step: Step,
+  withoutAt: ReadonlySet<string> = new Set(),
 ): Promise<MaskProof> {
   const compared = comparedTables(plan);
   const emptied = new Set(plan.emptied.map(qualifiedName));
@@ -82,30 +79,50 @@ export async function proveMasks(
   const scanned = all.filter(({kind}) => kind === 'table' || kind === 'view');
   const withText = scanned.map((table) => ({table, columns: table.columns.filter(canContainText), found: 0}));
   const touched = new Set([...plan.tables, ...plan.emptied].map(qualifiedName));
-  const work = [
-    ...compared.flatMap((own) =>
-      own.comparisons.map((comparison) => (session: Session) => compareValues(session, originals, own, comparison)),
-    ),
+  const rowsOf = ({table}: Compared): number => originals.rows.get(qualifiedName(table)) ?? 0;
+  // Those that take longest first.
+  const work: Comparing[] = [
+    ...[...compared]
+      .sort((one, other) => rowsOf(other) - rowsOf(one))
+      .flatMap((own) =>
+        own.comparisons.map((comparison) => ({
+          of: comparison.of,
+          run: (session: Session) => compareValues(session, originals, own, comparison),
+        })),
+      ),
     ...compared.flatMap(({table, constants}) =>
-      constants.map((constant) => (session: Session) => compareConstant(session, table, constant)),
+      constants.map((constant) => ({
+        of: constant.of,
+        run: (session: Session) => compareConstant(session, table, constant),
+      })),
     ),
-    ...withText.map((each) => async (session: Session) => {
-      if (each.columns.length > 0) each.found = await countWithAddress(session, each.table, each.columns);
-      return [];
-    }),
-    ...scanned.flatMap((table) =>
-      table.kind === 'table'
-        ? [(session: Session) => compareRows(session, table, emptied.has(qualifiedName(table)) ? 0 : originals.rows.get(qualifiedName(table)))]
-        : [],
-    ),
-    ...plan.links.map((link) => (session: Session) => checkLink(session, link, plan.all, touched)),
+    ...withText.map((each) => ({
+      of: qualifiedName(each.table),
+      run: async (session: Session) => {
+        const {table, columns} = each;
+        const of = qualifiedName(table);
+        const isSearched = table.kind === 'table' && withoutAt.has(of) && !touched.has(of);
+        if (columns.length > 0 && !isSearched) each.found = await countWithAddress(session, table, columns);
+        return [];
+      },
+    })),
+    ...scanned
+      .filter(({kind}) => kind === 'table')
+      .map((table) => ({
+        of: qualifiedName(table),
+        run: (session: Session) => compareRows(session, table, emptied.has(qualifiedName(table)) ? 0 : originals.rows.get(qualifiedName(table))),
+      })),
+    ...plan.links.map((link) => ({
+      of: link.name,
+      run: (session: Session) => checkLink(session, link, plan.all, touched),
+    })),
   ]; // prettier-ignore
   const results: (readonly MaskCheck[])[] = [];
   await inSessions(
     workers,
-    work.map((run, index) => async (session: Session) => {
+    work.map(({of, run}, index) => async (session: Session) => {
+      step.working(of);
       results[index] = await run(session);
-      step.advance(results.filter(Boolean).length, work.length);
     }),
     prepareSession,
   );
@@ -120,6 +137,12 @@ export async function proveMasks(
       ...others,
     ],
   };
+}
+
+interface Comparing {
+  /** A column, table or key. */
+  readonly of: string;
+  readonly run: (session: Session) => Promise<readonly MaskCheck[]>;
 }
 
 /** Comparisons of one column are one check. */

@@ -33,6 +33,7 @@ import type {Settings} from '../../settings/settings.js';
 import {type DumpDefinition, propertiesType} from '../../dump/dump-definitions.js';
 import {backupProperties} from '../restore/database-defaults.js';
 import {expectedTables} from '../restore/load-and-compare.js';
+import type {RowTakerOf} from '../../dump/sql/copy-stream.js';
 import type {RestorePlan} from '../restore/plan.js';
 import {readTableRows} from '../restore/read-rows.js';
 import {readDumpDefinitions} from '../restore/source.js';
@@ -122,14 +123,7 @@ export async function planMasking(
     const looked = filled.filter(
       (table) => !rules.emptied.some((one) => qualifiedName(one.table) === qualifiedName(table)),
     );
-    await readTableRows({
-      source,
-      pgRestore: load.pgRestore,
-      tables: looked,
-      takerOf: finder.takerOf,
-      drain: () => Promise.resolve(),
-      signal,
-    });
+    await readFirstRows(context, {source, load}, looked, finder.takerOf);
     const found = finder.found();
     step.note(
       found.columns.length === 0
@@ -180,10 +174,54 @@ export async function planMasking(
   };
 }
 
+/** pg_restore starts again for each table with more rows; that costs less than to read so many. */
+const mostRowsReadOn = 50_000;
+
+/** Reads at least the rows that the search looks at. An archive on this machine is not read to its end: pg_restore jumps to each large table, and is stopped. */
+async function readFirstRows(
+  {signal}: RunContext,
+  {source, load: {pgRestore}}: Pick<RestorePlan, 'source' | 'load'>,
+  tables: RestorePlan['source']['tables'],
+  takerOf: RowTakerOf,
+): Promise<void> {
+  const canJump = pgRestore && !source.dump.remote;
+  const large = canJump ? tables.filter(({rows}) => rows > mostRowsReadOn) : [];
+  const reading = {source, pgRestore, signal};
+  const small = tables.filter((table) => !large.includes(table));
+  if (small.length > 0)
+    await readTableRows({...reading, tables: small, takerOf, drain: () => Promise.resolve()});
+  for (const table of large) {
+    const enough = new AppError('UNEXPECTED', 'Enough rows were read.');
+    let isEnough = false;
+    try {
+      await readTableRows({
+        ...reading,
+        tables: [table],
+        takerOf: (copy, encoding) => {
+          const taker = takerOf(copy, encoding);
+          let rows = 0;
+          return {
+            add: (buffer, start, end) => {
+              isEnough = ++rows > sampledRows;
+              taker?.add(buffer, start, end);
+            },
+            append: (buffer, start, end) => taker?.append(buffer, start, end),
+          };
+        },
+        drain: () => (isEnough ? Promise.reject(enough) : Promise.resolve()),
+      });
+    } catch (error) {
+      if (error !== enough) throw error;
+    }
+  }
+}
+
 /** A masked database that has not been checked. */
 export interface Unproven extends Omit<Masked, 'proof'> {
   readonly plan: MaskPlan;
   readonly originals: Originals;
+  /** See `SearchedDatabase`. */
+  readonly withoutAt: ReadonlySet<string>;
 }
 
 function workersFor({settings, signal}: RunContext, connection: Connection): Workers {
@@ -232,10 +270,10 @@ export async function maskDatabase(
             return left;
           })
         : [];
-      const notLooked = await progress.step('Look for personal data in all rows', async () => {
-        const found = await findPersonalInDatabase(session, rules);
+      const {notLooked, withoutAt} = await progress.step('Look for personal data in all rows', async () => {
+        const found = await findPersonalInDatabase(workers, rules);
         refuseUnruled({columns: found.columns, definitions: []}, '');
-        return found.notLooked;
+        return found;
       });
       const masked = await progress.step('Mask', async (step) => {
         const plan = await planMasks(session, rules, tables);
@@ -246,7 +284,7 @@ export async function maskDatabase(
         return {plan, originals, tables: made};
       });
       await context.checkpoint('staging.masked');
-      return {notLooked, reduced, ...masked};
+      return {notLooked, withoutAt, reduced, ...masked};
     },
     {signal},
   );
@@ -260,11 +298,11 @@ export async function maskDatabase(
 export async function proveDatabase(
   context: RunContext,
   hidden: Connection,
-  {plan, originals, notLooked, reduced, tables}: Unproven,
+  {plan, originals, withoutAt, notLooked, reduced, tables}: Unproven,
 ): Promise<Masked> {
   const workers = workersFor(context, hidden);
   const proof = await context.progress.step('Check the masks', async (step) => {
-    const result = await proveMasks(workers, plan, originals, step);
+    const result = await proveMasks(workers, plan, originals, step, withoutAt);
     step.note(countOf(result.checks.length, 'check'));
     return result;
   });
