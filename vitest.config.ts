@@ -13,6 +13,7 @@ const server = {
 const fuzzTimeout = process.env['DESTINO_TEST_FUZZ'] === 'long' ? 3_600_000 : 120_000;
 
 const isLongStorage = process.env['DESTINO_TEST_STORAGE'] === 'long';
+const isContainer = process.env['DESTINO_TEST_CONTAINER'] === 'long';
 const isLongFaults = process.env['DESTINO_TEST_FAULTS'] === 'long';
 
 /** What takes minutes and is run by a script of its own: see CONTRIBUTING.md. */
@@ -39,6 +40,25 @@ const newest = isOneOfMany
           include: ['test/postgres/every-type.test.ts', 'test/postgres/restore-database.test.ts'],
           ...server,
           env: {DESTINO_TEST_PG: installed[0]},
+        },
+      },
+    ]
+  : [];
+
+// Builds and runs an image; it has no short form.
+const container = isContainer
+  ? [
+      {
+        test: {
+          name: 'container',
+          include: ['test/container/**/*.test.ts'],
+          ...server,
+          globalSetup: [
+            ...server.globalSetup,
+            'test/support/object-store.ts',
+            'test/support/container-image.ts',
+          ],
+          hookTimeout: 900_000,
         },
       },
     ]
@@ -72,6 +92,7 @@ export default defineConfig({
           globalSetup: [...server.globalSetup, 'test/support/object-store.ts'],
         },
       },
+      ...container,
       {
         test: {
           name: 'faults',
