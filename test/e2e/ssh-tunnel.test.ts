@@ -150,10 +150,14 @@ async function withFakeSsh<T>(script: string, work: () => Promise<T>): Promise<T
     vi.unstubAllEnvs();
   }
 }
-const openFake = (): Promise<number> => {
+const openFake = async (): Promise<number> => {
   const config = ssh.settings({timeoutSeconds: 1}) as SshConfig;
   const tunnel = createSshTunnel(config, environmentOf([]), new AbortController().signal);
-  return tunnel.open({host: '127.0.0.1', port: 5432}).finally(() => tunnel.close());
+  try {
+    return await tunnel.open({host: '127.0.0.1', port: 5432});
+  } finally {
+    await tunnel.close();
+  }
 };
 
 it('a login that never ends has a limit, and ssh is ended', async () => {

@@ -179,8 +179,8 @@ export abstract class BaseCommand extends Command {
       const isInterrupted = interruption.signal.aborted && !(error instanceof AppError);
       outcome = {error: isInterrupted ? interruption.signal.reason : error};
     }
-    const tunnels = [loaded.sshTunnel, ...(loaded.sourceTunnels?.values() ?? [])];
-    await Promise.all(tunnels.map((tunnel) => tunnel?.close()));
+    await loaded.sshTunnel?.close();
+    for (const tunnel of loaded.sourceTunnels?.values() ?? []) await tunnel.close();
     await progress.close();
     if (run) {
       const error = 'error' in outcome ? asAppError(outcome.error) : undefined;
