@@ -19,10 +19,7 @@ import {formatAge, formatBytes} from '../../base/format.js';
 import {describeProcess, livenessOf} from '../../base/process-identity.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {JournalEntry, LeftJournal} from '../../run/journal.js';
-import type {Leftover} from './leftover.js';
-
-/** A working database of another machine, without sessions, counts as abandoned after this time. */
-const abandonedAfterMs = 24 * 3_600_000;
+import {abandonedAfterMs, type Leftover} from './leftover.js';
 
 interface Found {
   readonly ctx: RunContext;

@@ -13,7 +13,7 @@ import type {RunContext} from '../../run/run-context.js';
 import {staleTemporaryFolders} from '../../base/temporary-folder.js';
 import type {LeftJournal} from '../../run/journal.js';
 import {finishLeftover, orphanLeftovers, readUnnamedBackup} from './orphan-dumps.js';
-import type {Leftover} from './leftover.js';
+import {abandonedAfterMs, type Leftover} from './leftover.js';
 
 /** A small file under a temporary name exists for milliseconds; an older one without a journal is abandoned. */
 const briefMs = 60_000;
@@ -28,15 +28,18 @@ export async function findLeftoverFiles(
   journals: readonly LeftJournal[],
 ): Promise<Leftover[]> {
   const {backupsDir} = ctx.settings;
-  const dead = journals
-    .filter((journal) => journal.liveness === 'dead')
-    .flatMap((journal) => journal.unfinished);
+  const isDead = ({liveness, startedAt}: LeftJournal): boolean =>
+    liveness === 'dead' ||
+    (liveness === 'elsewhere' && ctx.clock.now().getTime() - Date.parse(startedAt) > abandonedAfterMs);
+  const dead = journals.filter(isDead).flatMap((journal) => journal.unfinished);
   const dumps = dead.flatMap((entry) => (entry.kind === 'dump-without-metadata' ? [entry] : []));
   // The journals list the files of runs that are, or may be, running.
-  const inUse = new Set(
+  const inUse = new Map(
     journals
-      .filter((journal) => journal.liveness !== 'dead')
-      .flatMap((journal) => journal.unfinished.flatMap((entry) => ('path' in entry ? [entry.path] : []))),
+      .filter((journal) => !isDead(journal))
+      .flatMap((journal) =>
+        journal.unfinished.flatMap((entry) => ('path' in entry ? [[entry.path, journal] as const] : [])),
+      ),
   );
   const elsewhere = dead.flatMap((entry) =>
     entry.kind === 'partial' || entry.kind === 'dump-without-metadata' ? [dirname(entry.path)] : [],
@@ -55,7 +58,7 @@ export async function findLeftoverFiles(
     const names = (await namesIn(folder)).filter(
       (name) =>
         (isPartialName(name) || (name.endsWith(partialSuffix) && journalled.has(join(folder, name)))) &&
-        !inUse.has(join(folder, name)) &&
+        inUse.get(join(folder, name))?.liveness !== 'alive' &&
         !unnamed.some(({metadataPath}) => metadataPath === join(folder, name)),
     );
     if (names.length === 0 && orphans.length === 0) continue;
@@ -66,8 +69,11 @@ export async function findLeftoverFiles(
       const isDeadRuns = dumps.some((entry) => path.startsWith(entry.metadataPath));
       const brief =
         briefName.test(name) && !isDeadRuns && (await isYoungerThan(path, briefMs, ctx.clock.now()));
+      const user = inUse.get(path);
       const obstacle =
         busy ??
+        (user &&
+          `its run on ${user.owner.host} may still be running; after a day without a lock the file counts as abandoned`) ??
         (await foreignReason(path)) ??
         (brief ? 'it was written within the last minute and may be in use' : undefined);
       found.push(partialLeftover(path, obstacle));
