@@ -13,6 +13,7 @@ import {columnName} from '../settings/column-name.js';
 import {type DumpedColumn, readDumpedTables} from './dumped-columns.js';
 import {type MaskRules, ruledColumns} from './mask-rules.js';
 import {
+  anyMember,
   familyOf,
   hasValidCheckDigit,
   kindByName,
@@ -228,14 +229,18 @@ export async function findPersonalInDatabase(workers: Workers, rules: MaskRules)
           columns.length > 0 ? await piecesOf(session, quoteQualified(table.schema, table.name)) : [];
         for (const search of all)
           tasks.push(
+            (each) => countSigns(each, table, search, {most: firstRows}),
             ...pieces.map((where) => (each: Session) => countSigns(each, table, search, {where})),
-            (each: Session) => countSigns(each, table, search, {most: firstRows}),
           );
       }
     },
   ]);
   await inSessions(workers, tasks, prepareSession);
   for (const {table, columns, all} of searches) {
+    // The first rows are among all rows.
+    for (const {count, first} of all.flatMap(({texts}) => texts))
+      for (const [kind, found] of first)
+        count.matches.set(kind, Math.max(found, count.matches.get(kind) ?? 0));
     if (all.some(({rows}) => rows > firstRows))
       notLooked.push({
         of: qualifiedName(table),
@@ -268,7 +273,13 @@ const firstRows = 10_000;
 interface Search {
   readonly counts: readonly ColumnCount[];
   /** The columns that can contain text. */
-  readonly texts: readonly {readonly count: ColumnCount; readonly isJson: boolean; readonly sql: string}[];
+  readonly texts: readonly {
+    readonly count: ColumnCount;
+    /** Matches of costly signs in the first rows. */
+    readonly first: Map<PersonalKind, number>;
+    readonly isJson: boolean;
+    readonly sql: string;
+  }[];
   rows: number;
   /** Rows with the character @. */
   withAt: number;
@@ -288,7 +299,7 @@ function searchOf(table: Table, columns: readonly Column[]): Search {
       rows: 0,
     };
     const sql = `concat(r.${quoteIdentifier(column.name)})`;
-    if (canContainText(column)) texts.push({count, isJson: family === 'json', sql});
+    if (canContainText(column)) texts.push({count, first: new Map(), isJson: family === 'json', sql});
     return count;
   });
   return {counts, texts, rows: 0, withAt: 0};
@@ -303,30 +314,34 @@ async function countSigns(
 ): Promise<void> {
   const isCheap = 'where' in rowsOf;
   if (!isCheap && search.texts.length === 0) return;
-  const asked = search.texts.flatMap(({count, isJson}, index) => {
+  const asked = search.texts.flatMap(({count, first, isJson}, index) => {
     const signs = signsFor(isCheap, isJson);
     return [...new Set(signs.map(({kind}) => kind))].map((kind) => ({
       count,
+      first,
       kind,
-      sql: `t.s${index} AND (${signs.flatMap((sign) => (sign.kind === kind ? [matchOf(sign, `t.v${index}`)] : [])).join(' OR ')})`,
+      sql: signs
+        .filter((sign) => sign.kind === kind)
+        .map((sign) => `${sign.onlyJson === true ? `t.j${index} AND ` : ''}${matchOf(sign, `t.v${index}`)}`)
+        .join(' OR '),
     }));
   });
   const filters = asked.map(({sql}, index) => `count(*) FILTER (WHERE ${sql}) AS m${index}`);
   const at = search.texts.map((_, index) => `strpos(t.v${index}, '@') > 0`);
   const values = search.texts.map(({sql}, index) => `${sql} AS v${index}`);
-  // Most values have none of the signs, which one expression shows.
-  const some = search.texts.map(
-    ({isJson}, index) => `${isCheap ? 'true' : hasSome(`t.v${index}`, isJson)} AS s${index}`,
+  // Most values have none of these members, which one expression shows.
+  const members = search.texts.map(
+    ({isJson}, index) =>
+      `${isJson && !isCheap ? `t.v${index} ~ ${quoteLiteral(anyMember).trim()}` : 'false'} AS j${index}`,
   );
   const rows = `SELECT ${values.join(', ')} FROM ${fromTable(table)} AS r ${isCheap ? `WHERE ${rowsOf.where} OFFSET 0` : `LIMIT ${rowsOf.most}`}`;
   const [row] = await session.query(
-    `SELECT ${['count(*) AS rows', `count(*) FILTER (WHERE ${['false', ...at].join(' OR ')}) AS with_at`, ...filters].join(', ')} FROM (SELECT ${['t.*', ...some].join(', ')} FROM (${rows}) t OFFSET 0) t`,
+    `SELECT ${['count(*) AS rows', `count(*) FILTER (WHERE ${['false', ...at].join(' OR ')}) AS with_at`, ...filters].join(', ')} FROM (SELECT ${['t.*', ...members].join(', ')} FROM (${rows}) t OFFSET 0) t`,
   );
-  for (const [index, {count, kind}] of asked.entries()) {
+  for (const [index, {count, first, kind}] of asked.entries()) {
     const found = pgCount.parse(row?.[`m${index}`]);
-    const known = count.matches.get(kind) ?? 0;
-    // The first rows are among those that other tasks count.
-    if (found > 0) count.matches.set(kind, isCheap ? known + found : Math.max(known, found));
+    const into = isCheap ? count.matches : first;
+    if (found > 0) into.set(kind, (into.get(kind) ?? 0) + found);
   }
   if (!isCheap) return;
   search.rows += pgCount.parse(row?.['rows']);
@@ -335,11 +350,6 @@ async function countSigns(
 
 const signsFor = (isCheap: boolean, isJson: boolean): ValueSign[] =>
   valueSigns.filter((sign) => (sign.isCheap === true) === isCheap && (isJson || sign.onlyJson !== true));
-
-function hasSome(text: string, isJson: boolean): string {
-  const patterns = signsFor(false, isJson).map(({pattern}) => `(?:${pattern})`);
-  return `${text} ~ ${quoteLiteral(patterns.join('|')).trim()}`;
-}
 
 /** SQL: the value has the sign. AND and OR evaluate from the left, the cheap condition first. */
 function matchOf({contains, pattern, hasCheckDigit}: ValueSign, text: string): string {

@@ -152,7 +152,11 @@ export interface ValueSign {
 const before = String.raw`(?:^|[\s"'(,;:=<>{}\[\]/])`;
 const after = String.raw`(?:$|[\s"'),;:=<>{}\[\]/?&])`;
 const octet = '(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
-const member = (names: string): string => String.raw`"(?:[A-Za-z]*_)?(?:${names})"\s*:\s*(?:"[^"]|[0-9{\[])`;
+const memberNames = new Set<string>();
+const member = (names: string): string => {
+  memberNames.add(names);
+  return String.raw`"(?:[A-Za-z]*_)?(?:${names})"\s*:\s*(?:"[^"]|[0-9{\[])`;
+};
 
 export const valueSigns: readonly ValueSign[] = [
   {
@@ -217,6 +221,9 @@ export const valueSigns: readonly ValueSign[] = [
   },
   {kind: 'secret', contains: '"', onlyJson: true, pattern: member('password|passwd|secret|contrasena')},
 ];
+
+/** A pattern that each sign of a JSON member needs: one search shows that a value has none of them. */
+export const anyMember = member([...memberNames.values()].join('|'));
 
 /** Whether the number in the text has a valid check digit. */
 export function hasValidCheckDigit(text: string): boolean {
