@@ -18,6 +18,7 @@ const steps = [
   'Compare',
   'Look for personal data in all rows',
   'Mask',
+  'Build indexes and keys',
   'Check the masks',
   'Analyze',
 ];

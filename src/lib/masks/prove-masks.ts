@@ -241,12 +241,12 @@ async function compareValues(
   {of, value, lateral}: Comparison,
 ): Promise<MaskCheck[]> {
   const also = lateral === undefined ? '' : ` CROSS JOIN LATERAL (${lateral}) x(v)`;
-  const hashes = (from: string, was: boolean): string =>
-    `SELECT ${hashOf('y.v', originals)} AS hash, ${was} AS was FROM (SELECT ${value} AS v FROM ${from} AS ${rowAlias}${also} OFFSET 0) y WHERE y.v <> ''`;
+  const hashes = (from: string): string =>
+    `SELECT ${hashOf('y.v', originals)} AS hash FROM (SELECT ${value} AS v FROM ${from} AS ${rowAlias}${also} OFFSET 0) y WHERE y.v <> ''`;
+  // Without DISTINCT, a value of many rows could fill the server's memory.
   const counts = await session.query(
-    `SELECT coalesce(sum(g.now), 0) AS compared, coalesce(sum(g.now) FILTER (WHERE g.was), 0) AS failed
-       FROM (SELECT count(*) FILTER (WHERE NOT u.was) AS now, bool_or(u.was) AS was
-               FROM (${hashes(fromTable(table), false)} UNION ALL ${hashes(originalOf(originals, table), true)}) u GROUP BY u.hash) g`,
+    `SELECT count(*) AS compared, count(b.hash) AS failed
+       FROM (${hashes(fromTable(table))}) a LEFT JOIN (SELECT DISTINCT o.hash FROM (${hashes(originalOf(originals, table))}) o) b ON b.hash = a.hash`,
   );
   return [{kind: 'values', of, ...parseOnlyRow(countsRow, counts)}];
 }
