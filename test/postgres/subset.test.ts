@@ -3,7 +3,8 @@ import {afterEach, beforeEach, expect, it} from 'vitest';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {readCatalog} from '../../src/lib/rows/model/read-schema.js';
 import {silentStep} from '../../src/lib/progress/progress.js';
-import {type ReducedTable, reduceToSubset} from '../../src/lib/services/refresh/subset.js';
+import {ordersProfile} from '../../src/lib/services/orders/rules/profile.js';
+import {type ReducedTable, reduceToSubset, withSoftLinks} from '../../src/lib/services/refresh/subset.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 
 let db: TempDatabase;
@@ -148,4 +149,42 @@ it('leaves the sample shop with valid keys', async () => {
       `ALTER TABLE ${child ?? ''} DROP CONSTRAINT "${name ?? ''}", ADD CONSTRAINT "${name ?? ''}" ${definition ?? ''}`,
     );
   await shop.drop();
+});
+
+it('follows soft links of the profile: rows of chosen orders stay, rows of other orders go', async () => {
+  await db.run(`
+    CREATE TABLE orders (id uuid PRIMARY KEY, email text, day int);
+    CREATE TABLE log (id int PRIMARY KEY, order_id text);
+    CREATE TABLE lines (id int PRIMARY KEY, log int REFERENCES log);
+    CREATE TABLE audit (id int PRIMARY KEY, order_id text);
+    INSERT INTO orders SELECT ('00000000-0000-0000-0000-00000000000' || n)::uuid, 'a@b.c', n FROM generate_series(1, 4) n;
+    INSERT INTO log SELECT n, '00000000-0000-0000-0000-00000000000' || n FROM generate_series(1, 5) n;
+    INSERT INTO log VALUES (6, NULL), (7, 'none');
+    INSERT INTO lines SELECT n, n FROM generate_series(1, 7) n;
+    INSERT INTO audit SELECT id, order_id FROM log`);
+  const link = (table: string, columns = 'order_id') => ({table, columns, root: 'orders'});
+  const profileOf = (...softLinks: {table: string; columns: string; root: string}[]) =>
+    ordersProfile({
+      profile: {name: 'shop', roots: [{table: 'orders', email: 'email', createdAt: 'day'}], softLinks},
+    });
+  const reduceBy = (profile: ReturnType<typeof profileOf>, subset: Record<string, string>) =>
+    withSession(db.connection, async (session) =>
+      reduceToSubset(session, withSoftLinks(await readCatalog(session), profile), subset, silentStep),
+    );
+  await expect(reduceBy(profileOf(link('log', 'missing')), {'public.orders': 'true'})).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: 'The soft link of public.log (missing) does not lead to the key of "orders".',
+  });
+  await reduceBy(profileOf(link('log'), link('audit'), link('absent')), {
+    'public.orders': 'day > 2',
+    'public.audit': 'all',
+  });
+  const [row] = await db.query('SELECT string_agg(day::text, $$ $$ ORDER BY day) AS days FROM orders');
+  expect(row?.['days']).toBe('3 4');
+  expect(await ids('log')).toBe('3 4');
+  expect(await ids('lines')).toBe('3 4');
+  expect(await ids('audit')).toBe('1 2 3 4 5 6 7');
+  // Beside the subset: rows of orders that go lose their row, rows of orders that never existed stay.
+  await reduceBy(profileOf(link('audit')), {'public.orders': 'none'});
+  expect(await ids('audit')).toBe('1 2 5 6 7');
 });

@@ -35,7 +35,7 @@ export const withinRooms: Readonly<Record<string, readonly string[]>> = {
   ],
   'services/prune': ['services/databases', 'services/guards'],
   'services/recover': ['services/orders/clean'],
-  'services/refresh': ['services/restore', 'services/guards', 'services/prune'],
+  'services/refresh': ['services/orders/rules', 'services/restore', 'services/guards', 'services/prune'],
   'services/report': ['services/databases', 'services/schedule', 'services/status'],
   'services/restore': [
     'services/restore/compare',

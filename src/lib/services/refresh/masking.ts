@@ -37,7 +37,8 @@ import type {RowTakerOf} from '../../dump/sql/copy-stream.js';
 import type {RestorePlan} from '../restore/plan.js';
 import {readTableRows} from '../restore/read-rows.js';
 import {readDumpDefinitions} from '../restore/source.js';
-import {type ReducedTable, reduceToSubset} from './subset.js';
+import {ordersProfile} from '../orders/rules/profile.js';
+import {type ReducedTable, reduceToSubset, withSoftLinks} from './subset.js';
 
 export interface MaskingPlan {
   readonly rules: MaskRules;
@@ -260,7 +261,8 @@ export async function maskDatabase(
       );
       const reduced = catalog
         ? await progress.step('Choose the rows', async (step) => {
-            const left = await reduceToSubset(session, catalog, subset, step);
+            const profile = ordersProfile(settings.config.orders ?? {}, hidden.schema);
+            const left = await reduceToSubset(session, withSoftLinks(catalog, profile), subset, step);
             step.note(
               countOf(
                 left.reduce((sum, {rows}) => sum + rows, 0),

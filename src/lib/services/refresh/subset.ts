@@ -12,6 +12,7 @@ import type {Catalog, ForeignKey, Table} from '../../rows/model/read-schema.js';
 import {makeUserView, type UserSql} from '../../rows/model/user-view.js';
 import {withoutUserTriggers} from '../../rows/staging/user-triggers.js';
 import {columnNameParts} from '../../settings/column-name.js';
+import type {OrdersProfile} from '../orders/rules/profile.js';
 
 export interface ReducedTable {
   readonly table: string;
@@ -70,6 +71,53 @@ export async function reduceToSubset(
   return reduced.sort((a, b) => (a.table < b.table ? -1 : 1));
 }
 
+/**
+ * The catalog with the soft links of the profile as keys without operators. Links of tables that the database lacks are left out: the
+ * profile may be of another one.
+ * @throws CONFIG_INVALID for a column or a root that does not exist
+ */
+export function withSoftLinks(
+  catalog: Catalog,
+  {roots, softLinks}: Pick<OrdersProfile, 'roots' | 'softLinks'>,
+): Catalog {
+  const find = (schema: string, name: string): Table | undefined =>
+    [...catalog.tables.values()].find((one) => one.schema === schema && one.name === name);
+  const links = softLinks.flatMap((link): ForeignKey[] => {
+    const root = roots.find(({schema, table}) => [table, `${schema}.${table}`].includes(link.root));
+    const child = find(link.schema, link.table);
+    const parent = root && find(root.schema, root.table);
+    if (!child || (root && !parent)) return [];
+    const hasColumns = (table: Table, wanted: readonly string[]): boolean =>
+      wanted.every((column) => table.columns.some(({name}) => name === column));
+    if (
+      !root ||
+      !parent ||
+      root.key.length !== link.columns.length ||
+      !hasColumns(child, link.columns) ||
+      !hasColumns(parent, root.key)
+    )
+      throw new AppError(
+        'CONFIG_INVALID',
+        `The soft link of ${child.label} (${link.columns.join(', ')}) does not lead to the key of "${link.root}".`,
+        {
+          hint: 'Correct softLinks in the orders profile of the config file; refresh follows them in a subset.',
+        },
+      );
+    const ends = {
+      childOid: child.oid,
+      childColumns: link.columns,
+      parentOid: parent.oid,
+      parentColumns: root.key,
+    };
+    const name = `${child.name}(${link.columns.join(', ')})`;
+    return [{name, ...ends, operators: [], action: 'no action', changedColumns: [], hasIndex: true}];
+  });
+  return {...catalog, foreignKeys: [...catalog.foreignKeys, ...links]};
+}
+
+/** A soft link has no operators: its ends may differ in type, and rows may refer to a row that never existed. */
+const isSoft = ({operators}: ForeignKey): boolean => operators.length === 0;
+
 function invalid(message: string, hint: string): AppError {
   return new AppError('CONFIG_INVALID', `The config's "subset" ${message}.`, {hint});
 }
@@ -100,10 +148,10 @@ function divide(catalog: Catalog, subset: Readonly<Record<string, string>>): Par
     else chosen.set(table.oid, rule);
   }
   const isNamed = (oid: string): boolean => chosen.has(oid) || emptied.has(oid) || whole.has(oid);
-  const links = catalog.foreignKeys.map((key) => ({
-    child: topOf(catalog, key.childOid),
-    parent: topOf(catalog, key.parentOid),
-  }));
+  const links = catalog.foreignKeys.flatMap((key) => {
+    const [child, parent] = [topOf(catalog, key.childOid), topOf(catalog, key.parentOid)];
+    return isSoft(key) && whole.has(child) ? [] : [{child, parent}];
+  });
   const children = reach(chosen.keys(), (oid) =>
     links.flatMap(({child, parent}) => (parent === oid && !isNamed(child) ? [child] : [])),
   );
@@ -191,14 +239,15 @@ function conditionOf({label}: Table): UserSql {
 
 /** SQL: whether the rows "c" and "p" are child and parent by the key. */
 function matches({operators, parentColumns, childColumns}: ForeignKey): string {
-  return operators
-    .map((operator, index) =>
-      compareSql(
-        operator,
+  return childColumns
+    .map((name, index) => {
+      const operator = operators[index];
+      const ends = [
         `p.${quoteIdentifier(parentColumns[index] ?? '')}`,
-        `c.${quoteIdentifier(childColumns[index] ?? '')}`,
-      ),
-    )
+        `c.${quoteIdentifier(name)}`,
+      ] as const;
+      return operator ? compareSql(operator, ...ends) : ends.map((end) => `${end}::text`).join(' = ');
+    })
     .join(' AND ');
 }
 
@@ -243,6 +292,8 @@ async function addParents(session: Session, catalog: Catalog, {reduced, emptied}
 
 /** SQL: whether the row "c" refers by the key to a row that does not stay. */
 function isTorn(parent: Table, key: ForeignKey): string {
+  if (isSoft(key))
+    return `(${refers(key)} AND EXISTS (SELECT 1 FROM ${rowsOf(parent)} p WHERE ${matches(key)} AND NOT EXISTS (SELECT 1 FROM ${kept(parent)} kp WHERE kp.part = p.tableoid AND kp.line = p.ctid)))`;
   return `(${refers(key)} AND NOT EXISTS (SELECT 1 FROM ${rowsOf(parent)} p JOIN ${kept(parent)} kp ON kp.part = p.tableoid AND kp.line = p.ctid WHERE ${matches(key)}))`;
 }
 
@@ -279,7 +330,7 @@ async function dropUnanchored(session: Session, catalog: Catalog, {beside}: Part
 async function requireParents(session: Session, catalog: Catalog, {reduced, emptied}: Parts): Promise<void> {
   for (const key of catalog.foreignKeys) {
     const [child, parent] = [tableOf(catalog, key.childOid), tableOf(catalog, key.parentOid)];
-    if (!reduced.has(child.topOid) || !emptied.has(parent.topOid)) continue;
+    if (isSoft(key) || !reduced.has(child.topOid) || !emptied.has(parent.topOid)) continue;
     const [row] = await session.query(
       `SELECT 1 FROM ${kept(child)} k JOIN ${rowsOf(child)} c ON c.tableoid = k.part AND c.ctid = k.line WHERE ${refers(key)} LIMIT 1`,
     );
