@@ -57,6 +57,9 @@ beforeAll(async () => {
     CREATE VIEW cats AS SELECT * FROM cat;
     CREATE MATERIALIZED VIEW all_cats AS SELECT * FROM cats;
     CREATE MATERIALIZED VIEW our_dogs AS SELECT * FROM dog`);
+  await production.run(`
+    ALTER DATABASE "${production.name}" SET app.settings.jwt_secret = 'of-production';
+    ALTER DATABASE "${production.name}" SET statement_timeout = '9min'`);
   const context = testContext(folder, {
     env: {STAGING_URL: existingDatabase(target).url},
     settings: {
@@ -84,6 +87,17 @@ it('empties a table without the tables that inherit from it, whose rows stay on 
   expect(await count('public.dog')).toBe('1');
   const [row] = await elsewhere.query('SELECT count(*) AS rows FROM public.remote');
   expect(row).toEqual({rows: '1'});
+});
+
+it('copies no settings of applications into a new database, which may be secrets of production', async () => {
+  const [row] = await existingDatabase(target).query(`
+    SELECT array_to_string(s.setconfig, ' ') AS settings FROM pg_db_role_setting s
+      JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = current_database()`);
+  expect(row).toEqual({settings: 'statement_timeout=9min'});
+  expect(done.warnings).toContainEqual(
+    expect.stringContaining('the setting app.settings.jwt_secret of the database'),
+  );
+  expect(JSON.stringify([preview, done])).not.toContain('of-production');
 });
 
 it('restores no rows of tables without rows, so that not even statistics had any', async () => {

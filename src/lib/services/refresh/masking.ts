@@ -39,6 +39,7 @@ import {readTableRows} from '../restore/read-rows.js';
 import {readDumpDefinitions} from '../restore/source.js';
 import {ordersProfile} from '../orders/rules/profile.js';
 import {type ReducedTable, reduceToSubset, withSoftLinks} from './subset.js';
+import {withoutForeignSettings} from './target.js';
 
 export interface MaskingPlan {
   readonly rules: MaskRules;
@@ -135,7 +136,8 @@ export async function planMasking(
   });
   const {keepDefinitions = {}} = settings.config;
   // The properties of a replaced database stay its own.
-  const properties = present ? [] : [(await backupProperties(source, load.pgRestore, signal)).properties];
+  const copied = present ? undefined : await backupProperties(source, load.pgRestore, signal);
+  const properties = copied ? [withoutForeignSettings(copied.properties).properties] : [];
   const inDefinitions = findPersonalInDefinitions([
     ...definitions.filter((definition) => !isOfDatabase(definition)),
     ...properties.map((each) => ({

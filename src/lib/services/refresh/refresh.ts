@@ -34,7 +34,13 @@ import {
   proveDatabase,
   type Unproven,
 } from './masking.js';
-import {refuseProduction, refuseSource, targetOf, type TargetRequest} from './target.js';
+import {
+  refuseProduction,
+  refuseSource,
+  targetOf,
+  type TargetRequest,
+  withoutForeignSettings,
+} from './target.js';
 
 export interface RefreshRequest
   extends
@@ -123,6 +129,14 @@ async function refreshTarget(
       return rowsNotLoaded(definitions, context.settings.config, () =>
         readDependencies(from, pgRestore, definitions, from.encoding, signal),
       );
+    },
+    properties: (ctx, given) => {
+      const {properties, left} = withoutForeignSettings(given);
+      if (left.length > 0)
+        ctx.warn(
+          `Not copied, because they belong to the environment of the backup: ${left.join(', ')}. Set them with ALTER DATABASE if the copy needs them.`,
+        );
+      return properties;
     },
     isDiscarded: inPlace === undefined ? undefined : true,
     review: async (ctx, plan) => {

@@ -8,6 +8,11 @@ import {type Session, withSession} from '../../postgres/client.js';
 import {type Connection, refuseTransactionPooler, withDatabase} from '../../postgres/connect/connection.js';
 import {connectionOfVariable, resolveConnection} from '../../postgres/connect/resolve-connection.js';
 import {supabaseProject} from '../../postgres/connect/supabase-project.js';
+import {
+  type DatabaseProperties,
+  describeSetting,
+  settingName,
+} from '../../postgres/databases/database-properties.js';
 import {withMaintenanceSession} from '../../postgres/databases/maintenance.js';
 import {inspectSystemIdentifier, parseOnlyRow} from '../../postgres/inspect/inspect-database.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -178,4 +183,22 @@ async function inspectPlace(
     if (error instanceof AppError) return undefined; // the command itself reports an unreachable target
     throw error;
   }
+}
+
+/**
+ * The properties of the backup's database without settings of extensions and applications, such as `app.settings.jwt_secret`: they belong
+ * to the environment of the backup, and may be its secrets.
+ */
+export function withoutForeignSettings(properties: DatabaseProperties): {
+  readonly properties: DatabaseProperties;
+  /** A phrase for each setting that is left out, without its value. */
+  readonly left: readonly string[];
+} {
+  const isForeign = ({setting}: DatabaseProperties['databaseSettings'][number]): boolean =>
+    settingName(setting).includes('.');
+  const all = properties.databaseSettings;
+  return {
+    properties: {...properties, databaseSettings: all.filter((one) => !isForeign(one))},
+    left: all.filter(isForeign).map(describeSetting),
+  };
 }

@@ -19,6 +19,8 @@ import {isProductionDatabase} from '../guards/production.js';
 import type {RunContext} from '../../run/run-context.js';
 import {backupDatabase} from '../backup/local-backup.js';
 import type {BackupRequest} from '../backup/options.js';
+import type {Connection} from '../../postgres/connect/connection.js';
+import type {CopiedProperties} from './can-swap.js';
 import {backupProperties, propertiesFromBackup} from './database-defaults.js';
 import {compareWithLive, type LiveComparison} from './diff-live.js';
 import type {RestoredTable} from './compare/compare-restored.js';
@@ -332,12 +334,19 @@ async function executeRestore(context: RunContext, plan: RestorePlan): Promise<R
   return {...result, notes: [...notes, ...result.notes]};
 }
 
+async function propertiesForNew(
+  context: RunContext,
+  {source, load, beforeSwap}: RestorePlan,
+  maintenance: Connection,
+): Promise<CopiedProperties> {
+  const made = await propertiesFromBackup(context, maintenance, source, load.pgRestore);
+  return beforeSwap ? {...made, properties: beforeSwap.properties(context, made.properties)} : made;
+}
+
 async function restorePlanned(context: RunContext, plan: RestorePlan): Promise<RestoreOutcome> {
   if (plan.beside) {
     const {maintenance} = plan.beside;
-    const copied =
-      plan.beside.copied ??
-      (await propertiesFromBackup(context, maintenance, plan.source, plan.load.pgRestore));
+    const copied = plan.beside.copied ?? (await propertiesForNew(context, plan, maintenance));
     return {...(await restoreBySwap(context, plan, maintenance, copied)), safetyBackup: null};
   }
   // Other runs that change rows of the same database wait or refuse to start meanwhile.

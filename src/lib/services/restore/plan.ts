@@ -29,6 +29,7 @@ import {
   inspectRole,
   type RoleRights,
 } from '../../postgres/inspect/inspect-target.js';
+import type {DatabaseProperties} from '../../postgres/databases/database-properties.js';
 import type {RolesToMake} from '../../postgres/databases/make-roles.js';
 import type {Dependent} from '../../postgres/inspect/inspect-dependents.js';
 import {inspectOwnership} from '../../postgres/inspect/platform-objects.js';
@@ -110,6 +111,8 @@ export interface BeforeSwap {
     pgRestore: Tool | null,
     signal: AbortSignal,
   ) => Promise<(entry: Entry) => boolean>;
+  /** Settings, rights and comment that a new database gets, of those in the backup; a replaced database keeps its own. */
+  readonly properties: (context: RunContext, properties: DatabaseProperties) => DatabaseProperties;
   /** Whether the new database is dropped after `check`, and the target is not looked at and not touched. */
   readonly isDiscarded?: boolean;
   /**
