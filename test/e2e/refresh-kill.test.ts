@@ -136,7 +136,11 @@ it.each(cases(points, 3))(
       cwd: folder,
       env: {DIRECT_URL: urlOf(withDatabase(staging, name))},
     });
-    expect(recovered.status).toBe(0);
+    expect([recovered.status, recovered.stdout, recovered.stderr]).toEqual([
+      0,
+      expect.anything(),
+      expect.anything(),
+    ]);
     expect((await related()).filter((database) => database.startsWith(`${name}_restore_`))).toEqual([]);
     expect(await content()).toBe(left);
     const next = await refresh();

@@ -171,6 +171,18 @@ describe('recover on the server', () => {
     expect(listed.find((one) => one.name === 'blog')?.allowsConnections).toBe(false);
   });
 
+  it('does not fail if another run has dropped or renamed a database since it was looked at', async () => {
+    await onServer('CREATE DATABASE shop', 'ALTER DATABASE shop ALLOW_CONNECTIONS false');
+    await createMarked(abandoned, 'staging', dead);
+    await writeJournal(dead, {kind: 'no-connections', server: server(), database: 'shop'});
+    const confirm = () =>
+      onServer('ALTER DATABASE shop RENAME TO blog', `DROP DATABASE ${quoteIdentifier(abandoned)}`);
+    const settings = {databaseUrl: urlOf(cluster.connection)};
+    const result = await recoverLeftovers(testContext(home, {settings, confirm}), {dryRun: false});
+    expect(result.failed).toEqual([]);
+    expect(done(result)).not.toContain('allow connections shop');
+  });
+
   it('does not trust a journal that names a non-empty database', async () => {
     await onServer('CREATE DATABASE shop', 'CREATE DATABASE fresh');
     await withAppSession(withDatabase(cluster.connection, 'shop'), (session) =>

@@ -8,6 +8,7 @@ import {countOf} from '../../base/format.js';
 import {unknownName} from '../../base/unknown-name.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import {withMaintenanceSession} from '../../postgres/databases/maintenance.js';
+import {hasSqlState} from '../../postgres/sql-state.js';
 import {resolveConnection} from '../../postgres/connect/resolve-connection.js';
 import {requireWritable} from '../../postgres/inspect/writable.js';
 import {describeProcess} from '../../base/process-identity.js';
@@ -201,6 +202,8 @@ async function executeRecovery(
       await ctx.checkpoint('recover.one-done');
     } catch (error) {
       ctx.signal.throwIfAborted();
+      // The next run of the killed command, or another recover, has dropped or renamed the database meanwhile.
+      if (hasSqlState(error, '3D000')) continue;
       failed.push({...thingOf(one), ...failureOf(error)});
     }
   }
