@@ -7,7 +7,7 @@ import {parseOnlyRow, pgCount} from '../../postgres/inspect/inspect-database.js'
 import {quoteIdentifier, quoteQualified} from '../../postgres/quote.js';
 import {hasSqlState} from '../../postgres/sql-state.js';
 import type {Step} from '../../progress/progress.js';
-import {compareSql} from '../../rows/model/operators.js';
+import {builtInEquality, compareSql} from '../../rows/model/operators.js';
 import type {Catalog, ForeignKey, Table} from '../../rows/model/read-schema.js';
 import {makeUserView, type UserSql} from '../../rows/model/user-view.js';
 import {withoutUserTriggers} from '../../rows/staging/user-triggers.js';
@@ -241,12 +241,14 @@ function conditionOf({label}: Table): UserSql {
 function matches({operators, parentColumns, childColumns}: ForeignKey): string {
   return childColumns
     .map((name, index) => {
-      const operator = operators[index];
-      const ends = [
+      const [parent, child] = [
         `p.${quoteIdentifier(parentColumns[index] ?? '')}`,
         `c.${quoteIdentifier(name)}`,
-      ] as const;
-      return operator ? compareSql(operator, ...ends) : ends.map((end) => `${end}::text`).join(' = ');
+      ];
+      const operator = operators[index];
+      return operator
+        ? compareSql(operator, parent, child)
+        : compareSql(builtInEquality, `${parent}::pg_catalog.text`, `${child}::pg_catalog.text`);
     })
     .join(' AND ');
 }
