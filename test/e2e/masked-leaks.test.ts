@@ -55,7 +55,7 @@ beforeAll(async () => {
     CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1');
     CREATE USER MAPPING FOR PUBLIC SERVER elsewhere OPTIONS (user 'app', password 'of production');
     COMMENT ON DATABASE ${production.name} IS 'ask database@people.example';
-    ALTER DATABASE ${production.name} SET app.contact = 'setting@people.example';`);
+    ALTER DATABASE ${production.name} SET application_name = 'setting@people.example';`);
   const made = await runCli(['backup'], {cwd: folder, env: {DIRECT_URL: production.url}});
   expect(made.status).toBe(0);
 });
