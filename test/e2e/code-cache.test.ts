@@ -1,5 +1,5 @@
 /** The compiled code that is kept between runs saves time and never changes the outcome. */
-import {chmod, mkdir, readdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {chmod, chown, mkdir, readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import nodeModule from 'node:module';
 import {join} from 'node:path';
 import {expect, it} from 'vitest';
@@ -88,6 +88,13 @@ it('is not used where others can write to it, nor made where there is no home', 
   expect(await readdir(folder)).toEqual([]);
   expect(await list(home, {HOME: join(home, 'missing')})).toEqual(succeeded);
   expect(await readdir(home)).toEqual(['.cache']);
+});
+
+it.runIf(process.getuid?.() === 0)('is not made in the home of another user', async () => {
+  const home = await tempFolder();
+  await chown(home, 65534, 65534);
+  expect(await list(home)).toEqual(succeeded);
+  expect(await readdir(home)).toEqual([]);
 });
 
 it('is not used if NODE_DISABLE_COMPILE_CACHE says so', async () => {

@@ -2,7 +2,7 @@
  * Keeps the compiled code of the program between runs: to compile is a quarter of a start. bin/run.js loads this before anything else.
  */
 import {createHash} from 'node:crypto';
-import {lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs';
+import {lstatSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync} from 'node:fs';
 import nodeModule, {createRequire} from 'node:module';
 import {basename, dirname, join, sep} from 'node:path';
 import {Script} from 'node:vm';
@@ -34,9 +34,12 @@ function ownFolder(): string | undefined {
   if (parent === undefined) return undefined;
   const folder = join(parent, 'code');
   try {
-    // A home folder that does not exist is not created.
-    for (const path of [dirname(parent), parent, folder])
-      if (!lstatSync(path, {throwIfNoEntry: false})) mkdirSync(path, {mode: 0o700});
+    for (const path of [dirname(parent), parent, folder]) {
+      if (lstatSync(path, {throwIfNoEntry: false})) continue;
+      // sudo may keep the home folder of another user, who could not use what root makes there; a missing home is not created.
+      if (statSync(dirname(path)).uid !== process.getuid?.()) return undefined;
+      mkdirSync(path, {mode: 0o700});
+    }
     const status = lstatSync(folder);
     const isOwn = status.isDirectory() && status.uid === process.getuid?.() && (status.mode & 0o022) === 0;
     return isOwn ? folder : undefined;
