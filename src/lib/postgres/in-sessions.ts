@@ -33,13 +33,21 @@ export async function inSessions(
       throw error;
     }
   };
-  const lead = withSession(connection, work, {signal});
   const follow = (): Promise<void> =>
     withSession(connection, work, {signal}).catch((error: unknown) => {
       if (!(error instanceof AppError && error.code === 'TOO_MANY_CONNECTIONS')) throw error;
     });
-  const followers = Array.from({length: Math.min(sessions, queue.length) - 1}, follow);
-  const outcomes = await Promise.allSettled([lead, ...followers]);
+  let followers: Promise<PromiseSettledResult<void>[]> | undefined;
+  const lead = withSession(
+    connection,
+    (session) => {
+      // Not before: beside others, the server may refuse this session instead of them, or all of them.
+      followers = Promise.allSettled(Array.from({length: Math.min(sessions, queue.length) - 1}, follow));
+      return work(session);
+    },
+    {signal},
+  );
+  const outcomes = [...(await Promise.allSettled([lead])), ...((await followers) ?? [])];
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed) throw failed.reason;
 }
