@@ -153,9 +153,13 @@ describe('destino-db backup', () => {
   });
 
   it('shows no password in the process list, not even one from a flag', async () => {
+    // Programs of other tests have the password of "postgres" on their command lines.
+    const [user, password] = [`watched_${shop.name}`, 'nobody-may-list-this'];
+    await onServer((session) => session.query(`CREATE ROLE ${user} SUPERUSER LOGIN PASSWORD '${password}'`));
+    const url = urlOf({...shop.connection, user, password});
     const listing = await whileLocked(async () => {
       let child: ChildProcess | undefined;
-      const running = runCli(['backup', '--database-url', shop.url, '--json'], {
+      const running = runCli(['backup', '--database-url', url, '--json'], {
         cwd: folder,
         onStart: (started) => (child = started),
       });
@@ -167,7 +171,8 @@ describe('destino-db backup', () => {
       return text + title;
     });
     expect(listing).toContain('pg_dump');
-    expect(listing).not.toContain(shop.connection.password);
+    expect(listing).not.toContain(password);
+    await onServer((session) => session.query(`DROP ROLE ${user}`));
   });
 
   it.each(cases(['directory', 'custom', 'sql'], 2))(
@@ -183,7 +188,7 @@ describe('destino-db backup', () => {
         const killedMs = performance.now();
         for (const pid of dumps)
           await until('pg_dump has ended', async () => [undefined, 'Z'].includes(await processState(pid)));
-        expect(performance.now() - killedMs).toBeLessThan(2000);
+        expect(performance.now() - killedMs).toBeLessThan(20_000); // it waits for the lock for a minute
         await running;
       });
     },

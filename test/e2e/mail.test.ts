@@ -3,7 +3,6 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
 import {type LocalServer, startLocalServer} from '../support/local-server.js';
 import {type MailServer, startMailServer} from '../support/mail-server.js';
-import {freePort} from '../support/ports.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
 
@@ -11,7 +10,7 @@ let database: TempDatabase;
 let folder: string;
 let mail: MailServer;
 let web: LocalServer;
-let deadPort: number;
+const deadPort = 1;
 const cli = (...args: readonly string[]) => runCli(args, {cwd: folder, env: {DIRECT_URL: database.url}});
 
 const mailTo = (port: number, name: string) => ({
@@ -34,7 +33,6 @@ beforeAll(async () => {
   database = await createTempDatabase('template0');
   mail = await startMailServer();
   web = await startLocalServer();
-  deadPort = await freePort();
 });
 
 afterAll(async () => {

@@ -14,6 +14,7 @@ import {
   dropDatabase,
   existingDatabase,
   onServer,
+  startOwnServer,
   type TempDatabase,
   urlOf,
 } from '../support/temp-database.js';
@@ -65,6 +66,7 @@ async function canConnect(database: string): Promise<boolean> {
   }
 }
 
+beforeAll(startOwnServer);
 beforeAll(async () => {
   folder = await tempFolder();
   await onServer(async (session) => {

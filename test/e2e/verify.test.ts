@@ -1,6 +1,8 @@
+import type {ChildProcess} from 'node:child_process';
 import {readFile, rm, writeFile} from 'node:fs/promises';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {makeBackup} from '../support/make-backup.js';
+import {until} from '../support/observe.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
 import {testContext} from '../support/test-context.js';
@@ -8,8 +10,8 @@ import {testContext} from '../support/test-context.js';
 let database: TempDatabase;
 let folder: string;
 let backup: Awaited<ReturnType<typeof makeBackup>>;
-const cli = (args: readonly string[], options: Parameters<typeof runCli>[1] = {}) =>
-  runCli(['verify', ...args], {cwd: folder, env: {DIRECT_URL: database.url}, ...options});
+const cli = (args: readonly string[]) =>
+  runCli(['verify', ...args], {cwd: folder, env: {DIRECT_URL: database.url}});
 
 beforeAll(async () => {
   folder = await tempFolder();
@@ -70,20 +72,32 @@ describe('destino-db verify', () => {
   });
 
   it('drops the scratch database after Ctrl-C and exits with 130', async () => {
-    let isSent = false;
-    const result = await cli(['--level', 'restore'], {
-      onStart: (child) =>
-        child.stderr?.on('data', (chunk: string) => {
-          if (isSent || !chunk.includes('scratch database')) return;
-          isSent = true;
-          child.kill('SIGINT');
-        }),
+    const slow = await createTempDatabase('template0');
+    // Its index is never complete in a scratch database, so the restore is interrupted there.
+    await slow.run(`CREATE TABLE slow AS SELECT 1 AS id;
+      CREATE FUNCTION late(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN
+        IF pg_catalog.starts_with(pg_catalog.current_database(), 'destino_scratch_') THEN PERFORM pg_catalog.pg_sleep(600); END IF;
+        RETURN $1; END$$;
+      CREATE INDEX ON slow (public.late(id))`);
+    const cwd = await tempFolder();
+    await makeBackup(testContext(cwd), slow.connection, 'custom', '2025-06-01T03:00:00.000Z');
+    /** Scratch databases of this backup; other tests have theirs on the same server. */
+    const scratch = `SELECT oid FROM pg_database
+      WHERE datname LIKE 'destino_scratch_%' AND shobj_description(oid, 'pg_database') LIKE '%"${slow.name}"%'`;
+    const count = async (sql: string) => (await onServer((session) => session.query(sql))).length;
+    let child: ChildProcess | undefined;
+    const running = runCli(['verify', '--level', 'restore'], {
+      cwd,
+      env: {DIRECT_URL: slow.url},
+      onStart: (started) => (child = started),
     });
-    expect(isSent).toBe(true);
-    expect(result.status).toBe(130);
-    const rows = await onServer((session) =>
-      session.query("SELECT datname FROM pg_database WHERE datname LIKE 'destino_scratch_%'"),
-    );
-    expect(rows).toEqual([]);
+    const waiting = `SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datid IN (${scratch})`;
+    await until('the index is made', async () => (await count(waiting)) > 0);
+    child?.kill('SIGINT');
+    const result = await running;
+    expect([result.status, result.stderr]).toEqual([130, expect.stringContaining('INTERRUPTED')]);
+    expect(await count(scratch)).toBe(0);
+    await slow.drop();
+    await rm(cwd, {recursive: true});
   });
 });

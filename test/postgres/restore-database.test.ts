@@ -465,12 +465,12 @@ describe('a part of a backup', () => {
     const guarded = await createTempDatabase('template0');
     const target = await createTempDatabase('template0');
     made.push(guarded.name, target.name);
-    await guarded.run(`CREATE ROLE r_gone; CREATE TABLE plain AS SELECT 1 AS id; CREATE TABLE guarded (id int);
-      CREATE POLICY mine ON guarded TO r_gone USING (true)`);
+    await guarded.run(`CREATE ROLE r_left_out; CREATE TABLE plain AS SELECT 1 AS id; CREATE TABLE guarded (id int);
+      CREATE POLICY mine ON guarded TO r_left_out USING (true)`);
     for (const kind of ['custom', 'sql'] as const)
       await makeDump(guarded.connection, folder, kind, {name: `guarded.${kind}`});
     await guarded.drop();
-    await onServer((session) => session.query('DROP ROLE r_gone'));
+    await onServer((session) => session.query('DROP ROLE r_left_out'));
     const whole = restore({backupFile: 'guarded.custom'}, target.url);
     await expect(whole).rejects.toMatchObject({code: 'NOT_SUPPORTED_HERE'});
     for (const kind of ['custom', 'sql']) {

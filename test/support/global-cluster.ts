@@ -35,7 +35,9 @@ export async function setup(project: TestProject): Promise<void> {
     settings: [
       'max_connections = 200',
       'shared_buffers = 64MB',
-      'max_prepared_transactions = 4',
+      'max_prepared_transactions = 20',
+      // A worker that visits a database of a test changes its statistics, and is one more session in it.
+      'autovacuum = off',
       'jit = off',
     ],
   });

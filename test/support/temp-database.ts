@@ -1,8 +1,9 @@
-/** Separate databases for a test file on the run's temporary server. */
+/** Separate databases for a test file on the run's temporary server, or on one of its own. */
 import {randomBytes} from 'node:crypto';
 import {readFile} from 'node:fs/promises';
 import {inject} from 'vitest';
 import type {Session} from '../../src/lib/postgres/client.js';
+import {type LocalCluster, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {withAppSession} from './app-session.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
@@ -19,8 +20,20 @@ export interface TempDatabase {
   drop(): Promise<void>;
 }
 
+let own: LocalCluster | undefined;
+
 export function clusterConnection(): Connection {
-  return inject('cluster');
+  return own?.connection ?? inject('cluster');
+}
+
+/**
+ * For `beforeAll` of a file whose killed runs leave databases behind: `recover` of other files, which looks at every database of a
+ * server, would drop them or fail to. The functions below then use this server. @returns its end
+ */
+export async function startOwnServer(): Promise<() => Promise<void>> {
+  const server = await startLocalCluster({binFolder: inject('serverBin')});
+  own = server;
+  return () => server.stop();
 }
 
 /** Runs statements on the database "postgres" as superuser. */
