@@ -80,7 +80,7 @@ beforeAll(async () => {
     }),
     {mode: 0o600},
   );
-}, 60_000);
+});
 afterAll(async () => {
   for (const {datname} of await onServer((session) =>
     session.query(`SELECT datname FROM pg_database WHERE datdba = $1::regrole`, [id(evil.role)]),

@@ -26,7 +26,7 @@ function programWith(binFolder: string): ChildProcess {
 }
 
 async function expectNothingLeft(): Promise<void> {
-  await vi.waitFor(async () => expect(await readdir(folder)).toEqual([]), {timeout: 15_000});
+  await vi.waitFor(async () => expect(await readdir(folder)).toEqual([]), {timeout: 60_000});
 }
 
 it('a running server is stopped and removed when its program is killed', async () => {
@@ -44,7 +44,7 @@ it('a server that is being created is removed too', async () => {
   const program = programWith(bin);
   const isBegun = async (): Promise<boolean> =>
     (await readdir(folder, {recursive: true})).some((path) => path.endsWith('/password'));
-  await vi.waitFor(async () => expect(await isBegun()).toBe(true), {timeout: 10_000});
+  await vi.waitFor(async () => expect(await isBegun()).toBe(true), {timeout: 60_000});
   program.kill('SIGKILL');
   await expectNothingLeft();
   await rm(bin, {recursive: true});

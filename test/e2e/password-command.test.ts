@@ -1,7 +1,7 @@
-import {existsSync} from 'node:fs';
 import {chmod, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
+import {processState, until} from '../support/observe.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase, urlOf} from '../support/temp-database.js';
 
@@ -53,13 +53,12 @@ it('backs up with the password that a command prints, which is in no file and no
 });
 
 it('a command that hangs is ended with its children, with a code of its own', async () => {
-  await setCommand('sleep 600 & echo $! >"$1/child"; wait', {timeoutSeconds: 1});
+  await setCommand('sleep 600 & echo $! >"$1/child"; wait', {timeoutSeconds: 2});
   const run = await cli(['backup', '--json']);
   expect(run.status).toBe(3);
   expect(run.json()).toMatchObject({error: {code: 'PASSWORD_COMMAND_TIMEOUT', exitCode: 3}});
-  const child = (await readFile(join(folder, 'child'), 'utf8')).trim();
-  const state = existsSync(`/proc/${child}`) ? await readFile(`/proc/${child}/stat`, 'utf8') : ') Z ';
-  expect(state).toContain(') Z ');
+  const child = Number(await readFile(join(folder, 'child'), 'utf8'));
+  await until('the child has ended', async () => ['Z', undefined].includes(await processState(child)));
 });
 
 it.each([

@@ -114,7 +114,7 @@ it('creates a copy without any person of production, in which the joins and the 
     `SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = current_database()`,
   );
   expect(comment).toMatch(/^destino-db masked \{"at":/);
-}, 120_000);
+});
 
 it('replaces the copy, keeps one old database, and undo takes it back', async () => {
   await configure(shopMasks);
@@ -130,7 +130,7 @@ it('replaces the copy, keeps one old database, and undo takes it back', async ()
   const undone = await run(['undo', '--yes', '--json'], {DIRECT_URL: existingDatabase(target).url});
   expect(undone.status).toBe(0);
   expect(undone.json()).toMatchObject({broughtBack: names.at(-1)});
-}, 180_000);
+});
 
 it('records its backups as masked, which --latest never means for production', async () => {
   await configure(shopMasks);
@@ -159,7 +159,7 @@ it('records its backups as masked, which --latest never means for production', a
   expect(refused.json()).toMatchObject({
     error: {code: 'BACKUP_NOT_FOUND', details: [`${id}: a backup of a masked copy`]},
   });
-}, 120_000);
+});
 
 it('refuses production, and the source itself through any address', async () => {
   await configure(shopMasks, {production: {databases: [target]}});
@@ -241,7 +241,7 @@ it('masks a plain dump before its keys, triggers and materialized views exist, a
   ).toEqual([{leads: '1'}]);
   await expect(copy.query('DELETE FROM people')).rejects.toThrow('no writes');
   expect(await copy.query(`SELECT nspname FROM pg_namespace WHERE nspname LIKE 'destino%'`)).toEqual([]);
-}, 60_000);
+});
 
 it('keeps chosen rows with all that they need, masked', async () => {
   await configure(shopMasks, {
@@ -261,7 +261,7 @@ it('keeps chosen rows with all that they need, masked', async () => {
   expect(orders?.rows).toBeLessThan(orders?.before ?? 0);
   const rows = rowsOf(copy);
   expect((await people()).filter((value) => rows.includes(value))).toEqual([]);
-}, 60_000);
+});
 
 const leaks = [
   [

@@ -135,7 +135,7 @@ it('sets working traps', async () => {
 });
 
 describe('a superuser who runs every command', () => {
-  it('triggers no trap', {timeout: 180_000}, async () => {
+  it('triggers no trap', async () => {
     await Promise.all([
       run('doctor'),
       run('backup --dry-run'),
@@ -183,7 +183,7 @@ describe('a superuser who runs every command', () => {
     expect(commands.length).toBeGreaterThan(20);
   });
 
-  it('triggers none when rows are compared and restored', {timeout: 180_000}, async () => {
+  it('triggers none when rows are compared and restored', async () => {
     const backup = z
       .object({id: z.string()})
       .parse(JSON.parse(await run('backup --include-table=orders --include-table=order_items --json'))).id;

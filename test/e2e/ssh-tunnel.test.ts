@@ -113,7 +113,7 @@ it('ends ssh with the program even after SIGKILL', async () => {
   const {host, port} = database.connection;
   expect(printed).toContain(`up ${host} 127.0.0.1 `);
   expect(printed).not.toContain(`${port}`);
-  await expect.poll(tunnels, {timeout: 20_000}).toEqual([]);
+  await expect.poll(tunnels, {timeout: 60_000}).toEqual([]);
 });
 
 it.each([
@@ -132,7 +132,7 @@ it('a server that accepts the connection and stays silent has a code of its own'
   const silent = createServer().listen(0, '127.0.0.1');
   await once(silent, 'listening');
   const address = silent.address();
-  await setSsh({port: typeof address === 'object' ? address?.port : 0, timeoutSeconds: 1});
+  await setSsh({port: typeof address === 'object' ? address?.port : 0, timeoutSeconds: 3});
   const run = await cli(['backup', '--json']);
   silent.close();
   expect(run.json()).toMatchObject({error: {code: 'SSH_TIMEOUT', exitCode: 3}});
@@ -151,7 +151,7 @@ async function withFakeSsh<T>(script: string, work: () => Promise<T>): Promise<T
   }
 }
 const openFake = async (): Promise<number> => {
-  const config = ssh.settings({timeoutSeconds: 1}) as SshConfig;
+  const config = ssh.settings({timeoutSeconds: 2}) as SshConfig;
   const tunnel = createSshTunnel(config, environmentOf([]), new AbortController().signal);
   try {
     return await tunnel.open({host: '127.0.0.1', port: 5432});
@@ -328,7 +328,7 @@ it('a session after the end of ssh opens another tunnel, and nothing falls back 
     );
   expect(await count()).toEqual([{count: '50'}]);
   for (const pid of tunnels()) process.kill(Number(pid));
-  await vi.waitFor(() => expect(() => tunnel.port(connection)).toThrow('has ended'), 10_000);
+  await vi.waitFor(() => expect(() => tunnel.port(connection)).toThrow('has ended'), 60_000);
   expect(await count()).toEqual([{count: '50'}]);
   await tunnel.close();
   expect(tunnels()).toEqual([]);

@@ -122,13 +122,10 @@ it('ends at once on the second Ctrl-C, even while the network is silent, and rec
   const {child, ended} = await startUntilRows(url, through);
   const [tool = 0] = await descendants(child.pid ?? 0, 'pg_dump');
   process.kill(tool, 'SIGSTOP'); // it does not end either
+  let said = '';
+  child.stderr?.on('data', (text: string) => (said += text));
   child.kill('SIGINT');
-  if (child.stderr) {
-    await until('it says that it stops', async () => {
-      const [text] = (await once(child.stderr ?? child, 'data')) as [string];
-      return text.includes('Stopping');
-    });
-  }
+  await until('it says that it stops', () => said.includes('Stopping'));
   child.kill('SIGINT');
   expect((await ended).status).toBe(130);
   // The end of the program has ended it, within two seconds.

@@ -13,6 +13,7 @@ import {swapDatabases} from '../../src/lib/services/restore/swap-databases.js';
 import type {Config} from '../../src/lib/settings/config-schema.js';
 import {undoRestore} from '../../src/lib/services/restore/undo.js';
 import {makeDump} from '../support/make-dump.js';
+import {until} from '../support/observe.js';
 import {losingRestore, replaceTools} from '../support/replaced-tools.js';
 import {tempFolder} from '../support/run-cli.js';
 import {
@@ -237,7 +238,7 @@ it('is not stopped by sessions that keep reconnecting, and they see old or new c
   };
   const clients = [client(), client(), client()];
   try {
-    await expect.poll(() => seen.has('new')).toBe(true);
+    await until('a client has seen the content', () => seen.has('new'));
     await restoreDatabase(context(), request);
   } finally {
     isOver = true;

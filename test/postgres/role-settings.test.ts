@@ -57,9 +57,9 @@ const chosenValues: Readonly<Record<string, readonly string[]>> = {
   restrict_nonsystem_relation_kind: ['view, foreign-table'],
   // With the highest value, no program can connect within its time-out.
   post_auth_delay: ['1'],
-  // A connection with such a short time-out is not usable.
-  statement_timeout: ['50', '2147483647'],
-  transaction_timeout: ['50', '2147483647'],
+  // The first statements of a session, which change this, take up to that long on a busy machine.
+  statement_timeout: ['1000', '2147483647'],
+  transaction_timeout: ['1000', '2147483647'],
 };
 
 /** Parameters that could change what is dumped, read or restored, or end a session. */

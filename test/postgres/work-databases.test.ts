@@ -138,7 +138,7 @@ describe('the outcome of a restore test', () => {
         expect(await journals()).toEqual([]);
       }
     },
-    20_000 * restoreTests,
+    300_000 + 20_000 * restoreTests,
   );
 
   it('is not lost when the scratch database cannot be dropped, which is left to recover with a warning', async () => {

@@ -44,7 +44,7 @@ export async function startTlsServer(
   await vi.waitFor(
     async () =>
       expect(await withSession(encrypted, (session) => session.query(question))).toEqual([{ssl: 't'}]),
-    10_000,
+    60_000,
   );
   return server;
 }
