@@ -1,6 +1,7 @@
 import {defineConfig} from 'vitest/config';
 import {serverBinFolders} from './src/lib/postgres/tools/local-cluster.js';
 import {isLongForm} from './test/support/long-form.js';
+import {EvenSequencer} from './test/support/sequencer.js';
 
 // Unit and contract tests need no server; postgres and e2e tests share one throw-away cluster.
 const server = {
@@ -67,6 +68,7 @@ const container = isContainer
 export default defineConfig({
   test: {
     maxWorkers: 3,
+    sequence: {sequencer: EvenSequencer},
     projects: [
       {
         test: {
@@ -99,7 +101,11 @@ export default defineConfig({
           include: ['test/faults/**/*.test.ts'],
           exclude: longFiles.faults,
           ...server,
-          globalSetup: [...server.globalSetup, 'test/support/fault-table.ts'],
+          globalSetup: [
+            'test/support/temp-root.ts',
+            'test/support/server-programs.ts',
+            'test/support/fault-table.ts',
+          ],
         },
       },
       {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a throw-away S3 server for tests: one Ceph monitor, one storage daemon in memory, one RADOS gateway, on loopback only.
-# Prints one line of JSON (endpoint, keys, folder) when it is ready, and runs until its stdin closes or it is ended.
+# Prints one line of JSON (endpoint, keys, folder) when all programs are installed, and "ready" when it answers: the folder then
+# contains a file of this name. It runs until its stdin closes or it is ended.
 # Usage: ceph-rgw.sh < pipe
 set -euo pipefail
 bash "$(dirname "$0")/install-programs.sh" radosgw radosgw-admin ceph ceph-mon ceph-osd ceph-authtool monmaptool >&2
@@ -77,6 +78,9 @@ rgw thread pool size = 64
 CONF
 export CEPH_CONF="$dir/ceph.conf"
 
+printf '{"endpoint": "http://127.0.0.1:%s", "accessKeyId": "tester-key", "secretAccessKey": "tester-secret", "folder": "%s"}\n' \
+  "$s3_port" "$dir"
+
 # The daemons die with this script, however it dies.
 start() {
   local log=$1
@@ -118,8 +122,8 @@ user small
 radosgw-admin quota set --quota-scope=user --uid=small --max-size=2097152 >/dev/null 2>&1
 radosgw-admin quota enable --quota-scope=user --uid=small >/dev/null 2>&1
 
-printf '{"endpoint": "http://127.0.0.1:%s", "accessKeyId": "tester-key", "secretAccessKey": "tester-secret", "folder": "%s"}\n' \
-  "$s3_port" "$dir"
+touch "$dir/ready"
+echo ready
 # Until whoever started it lets go of the pipe, or dies. "wait" keeps traps answering while "cat" reads.
 cat >/dev/null <&0 &
 wait $! || true

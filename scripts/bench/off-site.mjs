@@ -105,7 +105,11 @@ async function benchList({onServer, alternate, note, ours, store, daemons, work}
 export async function startStore() {
   const shell = spawn('bash', [script], {stdio: ['pipe', 'pipe', 'inherit']});
   const {endpoint, accessKeyId, secretAccessKey} = await new Promise((resolve, reject) => {
-    createInterface({input: shell.stdout}).once('line', (line) => resolve(JSON.parse(line)));
+    const told = [];
+    createInterface({input: shell.stdout}).on('line', (line) => {
+      told.push(line);
+      if (line === 'ready') resolve(JSON.parse(told[0]));
+    });
     shell.once('close', (code) => reject(new Error(`scripts/ceph-rgw.sh ended with ${code}`)));
   });
   const client = new S3Client({

@@ -6,9 +6,19 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import {randomBytes} from 'node:crypto';
+import {existsSync} from 'node:fs';
 import {inject} from 'vitest';
+import {until} from './observe.js';
 
 export const store = inject('objectStore');
+
+// A busy machine needs minutes to start it.
+await until(
+  'the object store answers',
+  () => existsSync(`${store.folder}/ready`) || !existsSync(store.folder),
+  600_000,
+);
+if (!existsSync(store.folder)) throw new Error('the object store did not start');
 
 export function storeClient(user = 'tester'): S3Client {
   return new S3Client({

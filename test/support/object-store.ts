@@ -1,4 +1,7 @@
-/** vitest global setup: one real S3 server (Ceph's RADOS gateway) for the run. Never skipped: without the server the tests fail. */
+/**
+ * vitest global setup: one real S3 server (Ceph's RADOS gateway) for the run. Never skipped: without the server the tests fail. It starts
+ * while tests run that do not need it; `test/support/bucket.ts` waits for it.
+ */
 import {type ChildProcess, spawn} from 'node:child_process';
 import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
@@ -8,7 +11,7 @@ export interface ObjectStore {
   readonly endpoint: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Contains ceph.conf, with which more gateways are started. */
+  /** Contains ceph.conf, with which more gateways are started, and "ready" once the server answers; a server that ends removes it. */
   readonly folder: string;
 }
 

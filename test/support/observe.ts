@@ -3,12 +3,12 @@ import {readFile} from 'node:fs/promises';
 import {setTimeout as delay} from 'node:timers/promises';
 
 const pollMs = 5;
-const patienceMs = 60_000;
 
 /** Returns the result of `look` once it is not undefined or false. @throws if this does not happen */
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,
+  patienceMs = 60_000,
 ): Promise<T> {
   const endMs = performance.now() + patienceMs;
   while (performance.now() < endMs) {
