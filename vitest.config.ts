@@ -19,7 +19,11 @@ const isLongFaults = process.env['DESTINO_TEST_FAULTS'] === 'long';
 
 /** What takes minutes and is run by a script of its own: see CONTRIBUTING.md. */
 const longFiles = {
-  e2e: isLongForm ? [] : ['docs', 'comparison', 'help-examples'].map((name) => `test/e2e/${name}.test.ts`),
+  e2e: isLongForm
+    ? []
+    : ['docs', 'another-environment', 'comparison', 'help-examples'].map(
+        (name) => `test/e2e/${name}.test.ts`,
+      ),
   faults: isLongFaults ? [] : ['test/faults/sweep.test.ts'],
   storage: isLongStorage
     ? []

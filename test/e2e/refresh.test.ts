@@ -117,19 +117,27 @@ it('creates a copy without any person of production, in which the joins and the 
 });
 
 it('replaces the copy, keeps one old database, and undo takes it back', async () => {
-  await configure(shopMasks);
+  const small = await createTempDatabase('template0');
+  await small.run(`CREATE TABLE people AS SELECT 1 AS id, 'ann@shop.example' AS email`);
+  const cwd = await tempFolder();
+  const masks = {'public.people.email': {mask: 'email'}};
+  await writeFile(join(cwd, 'destino-db.config.json'), JSON.stringify({masks}));
+  const env = {DIRECT_URL: small.url, STAGING_URL: existingDatabase(target).url};
+  expect((await runCli(['backup'], {cwd, env})).status).toBe(0);
   const names: unknown[] = [];
   for (let times = 0; times < 3; times++) {
-    const done = await refresh();
+    const done = await runCli(['refresh', '--target-url-env', 'STAGING_URL', '--yes', '--json'], {cwd, env});
     expect(done.status).toBe(0);
     const {setAside, dropped} = done.json() as {setAside: string | null; dropped: string[]};
     expect(dropped).toEqual(times < 2 ? [] : [names.at(-1)]);
     if (setAside !== null) expect(await databaseExists(setAside)).toBe(true);
     names.push(setAside);
   }
-  const undone = await run(['undo', '--yes', '--json'], {DIRECT_URL: existingDatabase(target).url});
+  const undone = await runCli(['undo', '--yes', '--json'], {cwd, env: {DIRECT_URL: env.STAGING_URL}});
   expect(undone.status).toBe(0);
   expect(undone.json()).toMatchObject({broughtBack: names.at(-1)});
+  await small.drop();
+  await rm(cwd, {recursive: true});
 });
 
 it('records its backups as masked, which --latest never means for production', async () => {

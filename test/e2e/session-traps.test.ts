@@ -157,11 +157,11 @@ describe('a superuser who runs every command', () => {
     await run('orders:clean --config=joined.json --details');
     await run('orders:clean --config=joined.json --execute --yes');
     await run('orders:restore --backup-file=latest --execute --no-confirm');
-    await run('orders:clean --execute --yes --test-emails-only');
+    if (isLongForm) await run('orders:clean --execute --yes --test-emails-only');
     await run('orders:restore --backup-file=latest');
     if (isLongForm) await run('orders:restore --backup-file=latest --execute --no-confirm');
     await run('workflow:safe-cleanup --execute --no-confirm --test-emails-only');
-    await run('restore --latest --dry-run --drop-existing');
+    if (isLongForm) await run('restore --latest --dry-run --drop-existing');
     await Promise.all([
       run('list'),
       run(isLongForm ? 'verify --all --level=archive' : 'verify --latest --level=archive'),
@@ -171,7 +171,7 @@ describe('a superuser who runs every command', () => {
       run('prune --dry-run --keep-last=5'),
     ]);
     await run('verify --latest --level=restore');
-    await run('restore --latest --target-db=copy_of_shop --create-db --yes');
+    if (isLongForm) await run('restore --latest --target-db=copy_of_shop --create-db --yes');
     await run('restore --latest --drop-existing --yes');
     await run('undo --yes');
     await run('prune --set-aside --yes');

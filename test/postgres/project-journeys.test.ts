@@ -17,6 +17,7 @@ import {undoRestore} from '../../src/lib/services/restore/undo.js';
 import {withAppSession} from '../support/app-session.js';
 import {cleanRequest} from '../support/clean-request.js';
 import {databaseFacts, differences} from '../support/database-facts.js';
+import {isLongForm} from '../support/long-form.js';
 import {tempFolder} from '../support/run-cli.js';
 import {startSupabaseServer, type SupabaseServer} from '../support/supabase-server.js';
 import {urlOf} from '../support/temp-database.js';
@@ -80,44 +81,49 @@ const ofUser = (facts: readonly string[]): string[] =>
   );
 const asAdmin = (sql: string) => withSession(server.admin(), (session) => session.client.query(sql));
 
-it('does the tasks of the old restore-db: deletion, corruption, another environment, the nearest time', async () => {
-  await server.reset('application');
-  const before = await databaseFacts(server.admin());
-  const restore = (request: RestoreRequest) => restoreDatabase(context, request);
-  const {id, path, metadataPath} = await backupDatabase(context, {});
-  const backupFile = path ?? '';
-  const facts = (database?: string) => databaseFacts(server.admin(database));
-  // Accidental deletion: --target-db recovery --create-db, then the rows are copied from there.
-  await asAdmin('SET session_replication_role = replica; DELETE FROM public.payments WHERE id <= 10');
-  await restore({backupFile, targetDb: 'recovery', createDb: true});
-  const rows = await withSession(server.admin('recovery'), (session) =>
-    session.query('SELECT pg_catalog.row_to_json(p)::text AS row FROM public.payments p WHERE id <= 10'),
-  );
-  for (const {row} of rows)
-    await withSession(server.admin(), (session) =>
-      session.query(
-        'INSERT INTO public.payments SELECT (pg_catalog.json_populate_record(NULL::public.payments, $1::json)).*',
-        [row ?? ''],
-      ),
+// restore-managed-server.test.ts has its parts.
+const itInLongForm = isLongForm ? it : () => {};
+itInLongForm(
+  'does the tasks of the old restore-db: deletion, corruption, another environment, the nearest time',
+  async () => {
+    await server.reset('application');
+    const before = await databaseFacts(server.admin());
+    const restore = (request: RestoreRequest) => restoreDatabase(context, request);
+    const {id, path, metadataPath} = await backupDatabase(context, {});
+    const backupFile = path ?? '';
+    const facts = (database?: string) => databaseFacts(server.admin(database));
+    // Accidental deletion: --target-db recovery --create-db, then the rows are copied from there.
+    await asAdmin('SET session_replication_role = replica; DELETE FROM public.payments WHERE id <= 10');
+    await restore({backupFile, targetDb: 'recovery', createDb: true});
+    const rows = await withSession(server.admin('recovery'), (session) =>
+      session.query('SELECT pg_catalog.row_to_json(p)::text AS row FROM public.payments p WHERE id <= 10'),
     );
-  expect(differences(before, await facts())).toEqual([]);
-  // Another environment: the database under another name has all objects of the user.
-  expect(differences(ofUser(before), ofUser(await facts('recovery')))).toEqual([]);
-  // Corruption: --clean over the damaged database, its safety backup first.
-  await asAdmin('DROP TABLE public.messages CASCADE; DROP FUNCTION public.is_member CASCADE');
-  const {safetyBackup} = await restore({backupFile, clean: true});
-  expect(safetyBackup).not.toBeNull();
-  expect(differences(before, await facts())).toEqual([]);
-  // The nearest time: --at names the backup before the damage, but --latest is of the damaged database.
-  await asAdmin('DELETE FROM public.payments');
-  await backupDatabase(context, {acceptShrink: true});
-  const metadata = await readBackupRecord(metadataPath ?? '');
-  const chosen = await restore({at: new Date(metadata.timestamp), clean: true, dryRun: true});
-  expect(chosen).toMatchObject({
-    backup: id,
-    wouldLose: expect.arrayContaining([expect.objectContaining({table: 'public.payments'})]) as unknown,
-  });
-});
+    for (const {row} of rows)
+      await withSession(server.admin(), (session) =>
+        session.query(
+          'INSERT INTO public.payments SELECT (pg_catalog.json_populate_record(NULL::public.payments, $1::json)).*',
+          [row ?? ''],
+        ),
+      );
+    expect(differences(before, await facts())).toEqual([]);
+    // Another environment: the database under another name has all objects of the user.
+    expect(differences(ofUser(before), ofUser(await facts('recovery')))).toEqual([]);
+    // Corruption: --clean over the damaged database, its safety backup first.
+    await asAdmin('DROP TABLE public.messages CASCADE; DROP FUNCTION public.is_member CASCADE');
+    const {safetyBackup} = await restore({backupFile, clean: true});
+    expect(safetyBackup).not.toBeNull();
+    expect(differences(before, await facts())).toEqual([]);
+    // The nearest time: --at names the backup before the damage, but --latest is of the damaged database.
+    await asAdmin('DELETE FROM public.payments');
+    await backupDatabase(context, {acceptShrink: true});
+    const metadata = await readBackupRecord(metadataPath ?? '');
+    const chosen = await restore({at: new Date(metadata.timestamp), clean: true, dryRun: true});
+    expect(chosen).toMatchObject({
+      backup: id,
+      wouldLose: expect.arrayContaining([expect.objectContaining({table: 'public.payments'})]) as unknown,
+    });
+  },
+);
 
 it("restores the user's objects onto a private server, and counts the left out ones", async () => {
   await server.reset('application');
