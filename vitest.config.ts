@@ -11,7 +11,7 @@ const server = {
   pool: 'forks' as const,
 };
 
-const fuzzTimeout = process.env['DESTINO_TEST_FUZZ'] === 'long' ? 3_600_000 : 120_000;
+const fuzzTimeout = process.env['DESTINO_TEST_FUZZ'] === 'long' ? 3_600_000 : 300_000;
 
 const isLongStorage = process.env['DESTINO_TEST_STORAGE'] === 'long';
 const isContainer = process.env['DESTINO_TEST_CONTAINER'] === 'long';
@@ -79,7 +79,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts'],
           globalSetup: ['test/support/temp-root.ts'],
-          testTimeout: 30_000,
+          testTimeout: 60_000,
           // A hundred short files: loading the program anew for each takes longer than all their tests.
           isolate: false,
         },
