@@ -55,19 +55,42 @@ export function readDumpedTables(definitions: readonly DumpDefinition[]): Dumped
   };
 }
 
-/** Pg_dump writes each column on a line of its own. */
-function columnsIn(body: string, enums: ReadonlySet<string>): DumpedColumn[] {
+/** A column as pg_dump writes it: each on a line of its own. */
+export interface ColumnLine {
+  readonly name: string;
+  readonly type: string;
+  readonly isGenerated: boolean;
+  readonly isNotNull: boolean;
+}
+
+/** @param body what follows the name of the table in CREATE TABLE */
+export function columnLines(body: string): ColumnLine[] {
   return body.split('\n').flatMap((line) => {
     const name = /^ {4}(?!CONSTRAINT |CHECK )/.test(line) ? readIdentifier(line, 4) : undefined;
     if (!name || line[name.end] !== ' ') return [];
-    const type = line
-      .slice(name.end + 1)
-      .replace(/,$/, '')
-      .replace(/ (?:NOT NULL|DEFAULT |GENERATED |COLLATE |CONSTRAINT ).*$/, '');
-    if (/ GENERATED ALWAYS AS \(/.test(line)) return [];
-    const isEnum = enums.has(type.replace(/(?:\[\])+$/, ''));
     return [
-      {name: name.name, family: isEnum ? 'other' : familyOf(type), isBytea: /^bytea(?:\[\])*$/.test(type)},
+      {
+        name: name.name,
+        type: typeIn(line.slice(name.end + 1)),
+        isGenerated: / GENERATED ALWAYS AS \(/.test(line),
+        isNotNull: / NOT NULL,?$/.test(line),
+      },
     ];
+  });
+}
+
+/** The type at the beginning of a definition, without what follows it. */
+export function typeIn(text: string): string {
+  return text
+    .replace(/[,;]$/, '')
+    .replace(/ (?:NOT NULL|DEFAULT |GENERATED |COLLATE |CONSTRAINT ).*$/, '')
+    .trim();
+}
+
+function columnsIn(body: string, enums: ReadonlySet<string>): DumpedColumn[] {
+  return columnLines(body).flatMap(({name, type, isGenerated}) => {
+    if (isGenerated) return [];
+    const isEnum = enums.has(type.replace(/(?:\[\])+$/, ''));
+    return [{name, family: isEnum ? 'other' : familyOf(type), isBytea: /^bytea(?:\[\])*$/.test(type)}];
   });
 }

@@ -187,13 +187,13 @@ function elementMask(mask: TextMask, column: Column, value: string, hashOf: Hash
     const least = widths[mask][0];
     if (limit < least)
       return {why: `the mask needs ${least} characters and the column takes ${limit}`, hint: 'Use text.'};
+    if (column.isUnique && uniqueWidths[mask] === Infinity)
+      return {why: 'masked values of a unique column could be the same', hint: 'Use hash or email.'};
     if (column.isUnique && limit < uniqueWidths[mask])
       return {
         why: 'masked values of a unique column could be the same',
         hint: 'Use hash or email, and a longer column.',
       };
-    if (column.isUnique && uniqueWidths[mask] === Infinity)
-      return {why: 'masked values of a unique column could be the same', hint: 'Use hash or email.'};
     // Trailing blanks of char(n) are not part of the value.
     const trimmed = baseName === 'bpchar' ? `rtrim(${text})` : text;
     // An empty text stays, and so does NULL.

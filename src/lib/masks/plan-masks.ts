@@ -73,12 +73,10 @@ export async function planMasks(
   rules: MaskRules,
   {all, links}: DatabaseTables,
 ): Promise<MaskPlan> {
-  const tables = new Map(all.map((table) => [qualifiedName(table), table]));
-  const chosen = rules.columns.flatMap((rule) => choose(rule, tables));
-  const masked = chosen.filter(({rule}) => rule.mask.mask !== 'keep');
-  for (const each of masked) await refuseExpression(session, each);
-  refuseLinks(masked, links, all);
-  const emptied = chooseEmptied(rules, tables, links, all);
+  const {chosen, masked, emptied, misfits} = fitRules(rules, {all, links});
+  for (const each of masked)
+    await refuseExpression(session, each).catch((error: unknown) => misfits.push(misfitOf(error)));
+  refuseMisfits(misfits);
   const isEmptied = new Set(emptied.map(qualifiedName));
   return {
     tables: all.flatMap((table) => {
@@ -92,6 +90,59 @@ export async function planMasks(
     all,
     links,
   };
+}
+
+interface Fitted {
+  readonly chosen: readonly Chosen[];
+  /** Those of `chosen` that change values. */
+  readonly masked: readonly Chosen[];
+  readonly emptied: MaskPlan['emptied'];
+  /** An error for each rule that does not fit. */
+  readonly misfits: AppError[];
+}
+
+function fitRules(rules: MaskRules, {all, links}: DatabaseTables): Fitted {
+  const tables = new Map(all.map((table) => [qualifiedName(table), table]));
+  const misfits: AppError[] = [];
+  const refusedColumns = new Set<string>();
+  const chosen = rules.columns.flatMap((rule) => {
+    try {
+      return choose(rule, tables);
+    } catch (error) {
+      misfits.push(misfitOf(error));
+      refusedColumns.add(labelOf(rule.table, {name: rule.column}));
+      return [];
+    }
+  });
+  const masked = chosen.filter(({rule}) => rule.mask.mask !== 'keep');
+  misfits.push(...unfitLinks(masked, refusedColumns, links, all));
+  const {emptied, refused: unfit} = chooseEmptied(rules, tables, links, all);
+  return {chosen, masked, emptied, misfits: [...misfits, ...unfit]};
+}
+
+/** The errors that `planMasks` would throw for the same tables, apart from those of expressions. */
+export function findMisfits(rules: MaskRules, tables: DatabaseTables): readonly AppError[] {
+  return fitRules(rules, tables).misfits;
+}
+
+/** @throws the only error, or one with a line for each */
+export function refuseMisfits(misfits: readonly AppError[]): void {
+  const [first, ...others] = misfits;
+  if (!first) return;
+  if (others.length === 0) throw first;
+  const code = others.every((other) => other.code === first.code) ? first.code : 'MASK_REFUSED';
+  const state = / Nothing was (?:masked|changed)\.$/;
+  throw new AppError(code, `${misfits.length} rules of the masks do not fit. Nothing was masked.`, {
+    hint: 'Correct these rules under "masks" in the config file.',
+    details: misfits.map(({message, hint}) => [message.replace(state, ''), ...(hint === undefined ? [] : [hint])].join(' ')),
+  });
+} // prettier-ignore
+
+/** @throws the error itself if it is not about a rule, such as a lost connection */
+function misfitOf(error: unknown): AppError {
+  const codes = ['TABLE_NOT_FOUND', 'COLUMN_NOT_FOUND', 'GENERATED_COLUMN', 'MASK_REFUSED', 'EXPRESSION_REFUSED']; // prettier-ignore
+  if (error instanceof AppError && codes.includes(error.code)) return error;
+  throw error;
 }
 
 /**
@@ -212,9 +263,19 @@ function choose(rule: ColumnRule, tables: ReadonlyMap<string, Table>): Chosen[] 
 /** Masks that give equal results for equal values. */
 const joinable = ['hash', 'email', 'name', 'phone', 'address'];
 
-/** @throws MASK_REFUSED where the two sides of a foreign key would no longer match */
-function refuseLinks(masked: readonly Chosen[], links: readonly Link[], all: readonly Table[]): void {
+/** @returns an error for each foreign key whose two sides would no longer match; `refusedColumns` have one already */
+function unfitLinks(
+  masked: readonly Chosen[],
+  refusedColumns: ReadonlySet<string>,
+  links: readonly Link[],
+  all: readonly Table[],
+): AppError[] {
+  const unfit: AppError[] = [];
   const byOid = new Map(all.map((table) => [table.oid, table]));
+  const isRefused = (oid: string, name: string): boolean => {
+    const top = byOid.get(oid)?.top;
+    return top !== undefined && refusedColumns.has(labelOf(top, {name}));
+  };
   const maskOf = (oid: string, name: string): Chosen | undefined => {
     const top = byOid.get(oid)?.top;
     return (
@@ -229,8 +290,10 @@ function refuseLinks(masked: readonly Chosen[], links: readonly Link[], all: rea
   for (const link of links) {
     for (const [index, name] of link.childColumns.entries()) {
       const child = maskOf(link.child, name);
-      const parent = maskOf(link.parent, link.parentColumns[index] ?? '');
+      const parentName = link.parentColumns[index] ?? '';
+      const parent = maskOf(link.parent, parentName);
       if (!child && !parent) continue;
+      if (isRefused(link.child, name) || isRefused(link.parent, parentName)) continue;
       if (child?.rule.mask.mask === 'null') continue;
       const isSame =
         child &&
@@ -240,14 +303,17 @@ function refuseLinks(masked: readonly Chosen[], links: readonly Link[], all: rea
       if (isSame) continue;
       const one = child ?? parent;
       if (!one) continue;
-      throw refused(
-        labelOf(one.table, one.column),
-        one.rule.mask.mask,
-        `the foreign key "${link.name}" needs the same values on both sides`,
-        `Give both columns of the key the same mask (${joinable.join(', ')}) and the same type.`,
+      unfit.push(
+        refused(
+          labelOf(one.table, one.column),
+          one.rule.mask.mask,
+          `the foreign key "${link.name}" needs the same values on both sides`,
+          `Give both columns of the key the same mask (${joinable.join(', ')}) and the same type.`,
+        ),
       );
     }
   }
+  return unfit;
 }
 
 function chooseEmptied(
@@ -255,12 +321,13 @@ function chooseEmptied(
   tables: ReadonlyMap<string, Table>,
   links: readonly Link[],
   all: readonly Table[],
-): MaskPlan['emptied'] {
+): {readonly emptied: MaskPlan['emptied']; readonly refused: readonly AppError[]} {
+  const unfit: AppError[] = [];
   const chosen = rules.emptied.flatMap(({table: named, isBuiltIn}) => {
     const table = tables.get(qualifiedName(named));
     if (table && table.kind !== 'view' && table.kind !== 'foreign') return [table];
-    if (isBuiltIn) return [];
-    throw missing('TABLE_NOT_FOUND', qualifiedName(named), 'table');
+    if (!isBuiltIn) unfit.push(missing('TABLE_NOT_FOUND', qualifiedName(named), 'table'));
+    return [];
   });
   const byOid = new Map(all.map((table) => [table.oid, table]));
   const isChosen = (oid: string): boolean => {
@@ -269,19 +336,20 @@ function chooseEmptied(
       (each) => table && [table.top, table].some((other) => qualifiedName(other) === qualifiedName(each)),
     );
   };
-  const bad = links.find((link) => isChosen(link.parent) && !isChosen(link.child));
-  if (bad) {
+  for (const bad of links.filter((link) => isChosen(link.parent) && !isChosen(link.child))) {
     const [parent, child] = [bad.parent, bad.child].map((oid) => {
       const table = byOid.get(oid);
       return table ? qualifiedName(table) : oid;
     });
-    throw new AppError(
-      'MASK_REFUSED',
-      `${String(parent)} cannot lose its rows, because ${String(child)} refers to it by the foreign key "${bad.name}". Nothing was masked.`,
-      {hint: `Add {"rows": "none"} for ${String(child)} too, or mask the columns of ${String(parent)}.`},
+    unfit.push(
+      new AppError(
+        'MASK_REFUSED',
+        `${String(parent)} cannot lose its rows, because ${String(child)} refers to it by the foreign key "${bad.name}". Nothing was masked.`,
+        {hint: `Add {"rows": "none"} for ${String(child)} too, or mask the columns of ${String(parent)}.`},
+      ),
     );
   }
-  return chosen.map(({schema, name, hasParts}) => ({schema, name, hasParts}));
+  return {emptied: chosen.map(({schema, name, hasParts}) => ({schema, name, hasParts})), refused: unfit};
 }
 
 const view = 'pg_temp.destino_mask_view';

@@ -15,11 +15,14 @@ import {findPersonalInDefinitions, type PersonalDefinition} from '../../masks/pe
 import {keyStatements, type KeyStatement, withFutureKeys} from '../../masks/future-keys.js';
 import {dropOriginals, keepOriginals, type Originals} from '../../masks/originals.js';
 import {
+  findMisfits,
   type MaskPlan,
   planMasks,
   readDatabaseTables,
   refuseForeignPartitions,
+  refuseMisfits,
 } from '../../masks/plan-masks.js';
+import {tablesOfDump} from '../../masks/tables-of-dump.js';
 import {type MaskProof, proveMasks} from '../../masks/prove-masks.js';
 import {largeObjectTable} from '../../fingerprint/table-contents.js';
 import {withSession} from '../../postgres/client.js';
@@ -76,7 +79,8 @@ const shortestKeyBytes = 16;
 /**
  * Checks the rules against the backup before anything is restored.
  * @param isPreview whether columns without a rule are returned instead of refused
- * @throws PERSONAL_DATA, TABLE_NOT_FOUND, CONFIG_INVALID for a key that is too short
+ * @throws PERSONAL_DATA, CONFIG_INVALID for a key that is too short, and all rules that do not fit in one error: TABLE_NOT_FOUND,
+ *   COLUMN_NOT_FOUND, GENERATED_COLUMN, MASK_REFUSED
  */
 export async function planMasking(
   context: RunContext,
@@ -97,19 +101,24 @@ export async function planMasking(
   const known = namesOfTables(dumped, source.tables);
   const tables = namesOfTables(definitions, filled);
   const isThere = (table: NamedTable): boolean => tables.has(qualifiedName(table));
-  const unknown = [...all.columns, ...all.emptied].find(
-    ({table, isBuiltIn}) => !isBuiltIn && !known.has(qualifiedName(table)),
+  const unknown = [...all.columns, ...all.emptied].flatMap(({table, isBuiltIn}) =>
+    !isBuiltIn && !known.has(qualifiedName(table)) ? [qualifiedName(table)] : [],
   );
-  if (unknown)
-    throw new AppError(
-      'TABLE_NOT_FOUND',
-      `The config names masks for ${qualifiedName(unknown.table)}, which is not a table of the backup. Nothing was changed.`,
-      {hint: 'See masks in the config file.'},
-    );
   const rules: MaskRules = {
     columns: all.columns.filter(({table}) => isThere(table)),
     emptied: all.emptied.filter(({table}) => isThere(table)),
   };
+  refuseMisfits([
+    ...[...new Set(unknown)].map(
+      (table) =>
+        new AppError(
+          'TABLE_NOT_FOUND',
+          `The config names masks for ${table}, which is not a table of the backup. Nothing was changed.`,
+          {hint: 'See masks in the config file.'},
+        ),
+    ),
+    ...findMisfitsByDump(definitions, rules),
+  ]);
   const {subset = {}} = settings.config;
   const unknownPart = Object.keys(subset).find(
     (name) => !tables.has((columnNameParts(name) ?? []).join('.')),
@@ -175,6 +184,17 @@ export async function planMasking(
       ? [...notLooked, {of: 'large objects', reason: 'they are not text'}]
       : notLooked,
   };
+}
+
+/** Tables that the definitions do not describe whole are left to `planMasks`. */
+function findMisfitsByDump(definitions: readonly DumpDefinition[], rules: MaskRules): readonly AppError[] {
+  const tables = tablesOfDump(definitions);
+  const described = new Set(tables.all.map(qualifiedName));
+  const isDescribed = ({table}: {readonly table: NamedTable}): boolean => described.has(qualifiedName(table));
+  return findMisfits(
+    {columns: rules.columns.filter(isDescribed), emptied: rules.emptied.filter(isDescribed)},
+    tables,
+  );
 }
 
 /** pg_restore starts again for each table with more rows; that costs less than to read so many. */
