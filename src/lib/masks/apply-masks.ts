@@ -23,6 +23,8 @@ export interface MaskOptions {
   /** At least 16 bytes; the same key gives the same masked values. */
   readonly key: Buffer;
   readonly step: Step;
+  /** The table with the rows to mask, as SQL; by default the one with the rows before. */
+  readonly sourceOf?: (table: MaskedTable) => string;
 }
 
 /** One statement masks the rows of some pages. */
@@ -40,7 +42,7 @@ export async function applyMasks(
   workers: Workers,
   plan: MaskPlan,
   originals: Originals,
-  {key, step}: MaskOptions,
+  {key, step, sourceOf = (table) => originalOf(originals, table)}: MaskOptions,
 ): Promise<MaskedRows[]> {
   const pieces: Piece[] = [];
   await inSessions(workers, [
@@ -48,8 +50,7 @@ export async function applyMasks(
       const emptied = [...plan.emptied.map(fromTable), ...plan.tables.map(({table}) => fromTable(table))];
       if (emptied.length > 0) await session.query(`TRUNCATE ${emptied.join(', ')}`);
       for (const table of plan.tables)
-        for (const where of await piecesOf(session, originalOf(originals, table)))
-          pieces.push({table, where});
+        for (const where of await piecesOf(session, sourceOf(table))) pieces.push({table, where});
     },
   ]);
   const rows = new Map(plan.tables.map((table) => [qualifiedName(table), 0]));
@@ -63,7 +64,7 @@ export async function applyMasks(
     pieces.map((piece) => async (session: Session) => {
       const of = qualifiedName(piece.table);
       step.working(of);
-      const inserted = await insert(session, originals, piece);
+      const inserted = await insert(session, sourceOf(piece.table), piece);
       rows.set(of, (rows.get(of) ?? 0) + inserted);
       step.advance((done += inserted), total, 'rows');
     }),
@@ -91,9 +92,9 @@ const constraintError = z.object({
 });
 
 /** The server's own message is not passed on: it shows values of the row. */
-async function insert(session: Session, originals: Originals, {table, where}: Piece): Promise<number> {
+async function insert(session: Session, from: string, {table, where}: Piece): Promise<number> {
   try {
-    return await session.execute(table.insert(originalOf(originals, table), where));
+    return await session.execute(table.insert(from, where));
   } catch (error) {
     if (!hasSqlState(error, '22', '23', '42804', '42846', 'P0')) throw error;
     const {data} = constraintError.safeParse(error.cause);

@@ -146,7 +146,8 @@ export function maskSql(
   hashOf: HashOf = keyedHash,
 ): string | Misfit {
   const type = column.base;
-  if (mask.mask === 'keep') return columnSql;
+  // The rows come from the program.
+  if (mask.mask === 'keep' || mask.mask === 'program') return columnSql;
   if (mask.mask === 'null')
     return column.notNull ? {why: 'the column is NOT NULL', hint: 'Use constant, hash or text.'} : 'NULL';
   if (mask.mask === 'sql') return `((${mask.sql}\n)${column.isArray ? '' : `::${type}`})`;

@@ -260,8 +260,8 @@ function choose(rule: ColumnRule, tables: ReadonlyMap<string, Table>): Chosen[] 
   return [chosen];
 }
 
-/** Masks that give equal results for equal values. */
-const joinable = ['hash', 'email', 'name', 'phone', 'address'];
+/** Masks that give equal results for equal values; those of a program are checked afterwards. */
+const joinable = ['hash', 'email', 'name', 'phone', 'address', 'program'];
 
 /** @returns an error for each foreign key whose two sides would no longer match; `refusedColumns` have one already */
 function unfitLinks(

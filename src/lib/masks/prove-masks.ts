@@ -177,7 +177,7 @@ function comparedTables(plan: MaskPlan): Compared[] {
       const wrong = wrongConstant(column);
       if (wrong !== undefined) constants.push({of, wrong});
       else for (const values of wholeValues(column)) comparisons.push({of, ...values});
-      if (!['date', 'number', 'text'].includes(column.mask.mask)) continue;
+      if (column.mask.mask !== 'text' && !isComparedInRow(column)) continue;
       if (hasKey) comparisons.push({of, value: valueOfRow(table, column)});
       else
         notCompared.push({
@@ -202,6 +202,24 @@ function wrongConstant({name, mask, column}: MaskedColumn): string | undefined {
   return `${textOfColumn(inRow(name))} <> concat(${quoteLiteral(String(mask.value))}::${type}) AND ${inRow(name)} IS NOT NULL`;
 }
 
+const shiftedTypes = [
+  'date',
+  'timestamp',
+  'timestamptz',
+  'int2',
+  'int4',
+  'int8',
+  'numeric',
+  'float4',
+  'float8',
+];
+
+/** Shifted values can be those of other rows. */
+function isComparedInRow({mask, column}: MaskedColumn): boolean {
+  if (mask.mask === 'date' || mask.mask === 'number') return true;
+  return mask.mask === 'program' && !column.isArray && shiftedTypes.includes(column.baseName);
+}
+
 /** Values that no other row of the masked column may have. */
 function wholeValues({name, mask, column}: MaskedColumn): Omit<Comparison, 'of'>[] {
   const value = inRow(name);
@@ -212,7 +230,7 @@ function wholeValues({name, mask, column}: MaskedColumn): Omit<Comparison, 'of'>
         value: 'x.v',
         lateral: `SELECT q.v #>> '{}' FROM jsonb_path_query(${value}::jsonb, ${quoteLiteral(sqlJsonPath(path))}::jsonpath) q(v)`,
       }));
-  if (mask.mask === 'date' || mask.mask === 'number') return [];
+  if (isComparedInRow({name, mask, column})) return [];
   const text = mask.mask === 'text' ? (of: string) => `CASE WHEN char_length(${of}) >= ${longText} THEN ${of} END` : (of: string) => of; // prettier-ignore
   if (column.isArray && mask.mask !== 'sql')
     return [{value: text('x.v'), lateral: `SELECT concat(e.v) FROM unnest(${value}) e(v)`}];

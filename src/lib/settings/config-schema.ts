@@ -4,7 +4,7 @@ import {backupFormats} from '../base/formats.js';
 import {durationPattern} from '../base/parse-duration.js';
 import {passwordCommandConfig} from './command-password.js';
 import {hooksConfig} from './hooks-config.js';
-import {masksConfig} from './mask-config.js';
+import {maskProgramConfig, masksConfig} from './mask-config.js';
 import {verifyConfig} from './checks-config.js';
 import {notificationsConfig} from './notifications-config.js';
 import {ordersConfig} from './orders-config.js';
@@ -280,6 +280,9 @@ export const configSchema = z.strictObject({
     .describe(
       'Masks by column ("schema.table.column") and tables without rows ("schema.table"), for copies into other environments.',
     ),
+  maskProgram: maskProgramConfig
+    .exactOptional()
+    .describe('Program that masks the columns with {"mask": "program"}: greenmask.'),
   keepDefinitions: z
     .record(z.string(), z.string().trim().min(1))
     .exactOptional()

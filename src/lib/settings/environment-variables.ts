@@ -63,6 +63,10 @@ export const environmentVariables: readonly VariableGroup[] = [
     meaning:
       'key of the masks of `refresh`, at least 16 bytes, so that every run masks alike (default: a new one each time)',
   },
+  {
+    names: ['GREENMASK_GLOBAL_SALT'],
+    meaning: 'salt of greenmask, which [`maskProgram`](masks.md) passes on to it',
+  },
   {names: ['NODE_ENV'], meaning: '`production` makes every target a production target'},
   {names: ['NO_COLOR'], meaning: 'no colours'},
   {names: ['FORCE_COLOR'], meaning: 'colours where the output is not a terminal; 0 for no colours'},

@@ -16,7 +16,7 @@ const columnMask = z.discriminatedUnion('mask', [
   z.strictObject({
     mask: z
       .enum(simpleMasks)
-      .describe('Mask of the column; also constant, date, number, json, sql and keep.'),
+      .describe('Mask of the column; also constant, date, number, json, sql, program and keep.'),
   }),
   z.strictObject({
     mask: z.literal('constant'),
@@ -67,6 +67,7 @@ const columnMask = z.discriminatedUnion('mask', [
     mask: z.literal('sql'),
     sql: z.string().min(1).describe('SQL expression over the columns of the row ("sql").'),
   }),
+  z.strictObject({mask: z.literal('program')}),
   z.strictObject({
     mask: z.literal('keep'),
     reason: z.string().min(1).describe('Why the values are not personal, or may stay ("keep").'),
@@ -96,3 +97,22 @@ export const masksConfig = z
     }
   });
 export type MasksConfig = z.infer<typeof masksConfig>;
+
+export const maskProgramConfig = z.strictObject({
+  path: z
+    .string()
+    .min(1)
+    .exactOptional()
+    .describe('Path of greenmask, or its name in PATH (default "greenmask").'),
+  config: z
+    .string()
+    .min(1)
+    .describe('Config file of greenmask, relative to the working directory. The connection and the storage folder in it are replaced.'), // prettier-ignore
+  timeoutSeconds: z
+    .int()
+    .min(1)
+    .max(86_400)
+    .exactOptional()
+    .describe('Time limit; the program is ended and the run stops (default 3600).'),
+});
+export type MaskProgramConfig = z.infer<typeof maskProgramConfig>;

@@ -37,6 +37,7 @@ function previewLines(result: RefreshResult, style: Style, {now, repeat}: Refres
           ],
         ]
       : []),
+    ...(result.maskProgram === null ? [] : [['program', printable(result.maskProgram)]]),
     ['space', `about ${formatBytes(result.estimatedSize)} on the server's disk`],
   ];
   return [

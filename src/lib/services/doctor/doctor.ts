@@ -7,7 +7,7 @@ import {checkPlaces} from './locations.js';
 import {checkProduction} from './production.js';
 import {checkRestore} from './restore.js';
 import {checkServer} from './server.js';
-import {checkSsh, checkTools} from './tools.js';
+import {checkMasking, checkSsh, checkTools} from './tools.js';
 import {checkUrl} from './url.js';
 import {checkWatching} from './watching.js';
 import type {CheckCommandLine} from '../schedule/schedule.js';
@@ -45,6 +45,7 @@ export async function checkMachine(
     : await ctx.progress.step('Server', () => checkServer(ctx, resolveConnection(ctx.settings)));
   checks.push(...server.checks);
   checks.push(...(await ctx.progress.step('Client tools', () => checkTools(ctx.settings, server.major))));
+  checks.push(...(await checkMasking(ctx.settings)));
   // A problem that prevents every restore is reported once.
   const stopped = checks.some(({name, ok}) => !ok && ['pg_restore', 'standby', 'writable'].includes(name));
   if (server.major !== undefined && !stopped)

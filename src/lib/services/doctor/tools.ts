@@ -1,5 +1,6 @@
 /** Checks the client tools: their paths and versions, and whether they fit the server. */
 import {findTool, installedTools, installHint, type ToolName} from '../../postgres/tools/find-tools.js';
+import {findMaskProgram, maskProgramVersion} from '../../postgres/tools/mask-program.js';
 import {sshVersion} from '../../postgres/tools/ssh-tunnel.js';
 import type {Settings} from '../../settings/settings.js';
 import {type Check, failed, failedBy, passed} from './check.js';
@@ -17,6 +18,17 @@ export async function checkSsh({config: {ssh}}: Settings): Promise<Check[]> {
     return [passed('ssh', `${await sshVersion(ssh)}; the database is reached through ${ssh.host}`)];
   } catch (error) {
     return [failedBy('ssh', error, 'Install ssh.')];
+  }
+}
+
+/** The check for the masking program of the config file, which only `refresh` needs. */
+export async function checkMasking(settings: Settings): Promise<Check[]> {
+  if (!settings.config.maskProgram) return [];
+  try {
+    const path = await findMaskProgram(settings);
+    return [passed('mask-program', `${await maskProgramVersion(path)} at ${path}`)];
+  } catch (error) {
+    return [failedBy('mask-program', error, 'Run it yourself to see why.', false)];
   }
 }
 

@@ -41,6 +41,7 @@ import type {RestorePlan} from '../restore/plan.js';
 import {readTableRows} from '../restore/read-rows.js';
 import {readDumpDefinitions} from '../restore/source.js';
 import {ordersProfile} from '../orders/rules/profile.js';
+import {checkMaskProgram, maskByProgram} from './mask-program.js';
 import {type ReducedTable, reduceToSubset, withSoftLinks} from './subset.js';
 import {withoutForeignSettings} from './target.js';
 
@@ -50,6 +51,8 @@ export interface MaskingPlan {
   readonly keys: readonly KeyStatement[];
   /** "schema.table.column" with the name of its mask. */
   readonly masks: readonly {readonly column: string; readonly mask: string}[];
+  /** Path of the program for the masks named "program"; null without them. */
+  readonly maskProgram: string | null;
   /** Columns, and definitions that look personal, that stay as they are. */
   readonly kept: readonly {readonly column: string; readonly reason: string}[];
   /** Conditions, "none" and "all" by table, which choose the rows of the copy. */
@@ -119,6 +122,7 @@ export async function planMasking(
     ),
     ...findMisfitsByDump(definitions, rules),
   ]);
+  const maskProgram = await checkMaskProgram(settings, rules);
   const {subset = {}} = settings.config;
   const unknownPart = Object.keys(subset).find(
     (name) => !tables.has((columnNameParts(name) ?? []).join('.')),
@@ -169,6 +173,7 @@ export async function planMasking(
     masks: columns.flatMap((rule) =>
       rule.mask.mask === 'keep' ? [] : [{column: nameOf(rule), mask: rule.mask.mask}],
     ),
+    maskProgram,
     kept: [
       ...columns.flatMap((rule) =>
         rule.mask.mask === 'keep' ? [{column: nameOf(rule), reason: rule.mask.reason}] : [],
@@ -302,7 +307,8 @@ export async function maskDatabase(
       const masked = await progress.step('Mask', async (step) => {
         const plan = await planMasks(session, rules, tables);
         const originals = await keepOriginals(workers, plan, step);
-        const made = await applyMasks(workers, plan, originals, {key: maskKey(settings), step});
+        const sourceOf = await maskByProgram(context, workers, {plan, originals, step});
+        const made = await applyMasks(workers, plan, originals, {key: maskKey(settings), step, sourceOf});
         const rows = made.reduce((sum, one) => sum + one.rows, 0);
         step.note(`${countOf(made.length, 'table')}, ${countOf(rows, 'row')}`);
         return {plan, originals, tables: made};

@@ -144,7 +144,7 @@ async function refreshTarget(
       backup = plan.source.id;
       await refuseSource(ctx, target, plan.source.backup?.record ?? null);
       masking = await planMasking(ctx, plan, request.dryRun === true);
-      estimatedSize = await requireSpace(ctx, plan);
+      estimatedSize = await requireSpace(ctx, plan, masking);
       if (request.dryRun !== true)
         await confirm(ctx, plan, masking, {there, keepSetAside: request.keepSetAside});
     },
@@ -232,8 +232,12 @@ async function lookInPlace(context: RunContext, target: Connection): Promise<Pre
   return present;
 }
 
-/** Every masked row is written a second time. @returns bytes @throws DISK_FULL */
-async function requireSpace(context: RunContext, {source, beside, target}: RestorePlan): Promise<number> {
+/** Every masked row is written a second time, and one of the masking program a third time. @returns bytes @throws DISK_FULL */
+async function requireSpace(
+  context: RunContext,
+  {source, beside, target}: RestorePlan,
+  {maskProgram}: MaskingPlan,
+): Promise<number> {
   const {dump, sizeBytes, backup} = source;
   const isCompressed = formats[dump.format].compressesInside || dump.compressed;
   const size = estimateRestoredSize(
@@ -241,7 +245,7 @@ async function requireSpace(context: RunContext, {source, beside, target}: Resto
     {sizeBytes, isCompressed},
     {schemaOnly: false, onlyTables: []},
   );
-  const bytes = size.bytes * 2;
+  const bytes = size.bytes * (maskProgram === null ? 2 : 3);
   const where = beside?.maintenance ?? target;
   await withSession(
     where,
