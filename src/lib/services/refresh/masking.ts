@@ -252,8 +252,8 @@ export interface Unproven extends Omit<Masked, 'proof'> {
   readonly withoutAt: ReadonlySet<string>;
 }
 
-function workersFor({settings, signal}: RunContext, connection: Connection): Workers {
-  return {connection, sessions: Math.min(settings.cores, mostSessions), signal};
+function workersFor({settings, signal}: RunContext, connection: Connection, jobs?: number): Workers {
+  return {connection, sessions: jobs ?? Math.min(settings.cores, mostSessions), signal};
 }
 
 /** More sessions from a machine with many cores would slow down other users of the server. */
@@ -262,15 +262,17 @@ const mostSessions = 4;
 /**
  * Looks through all rows again, and masks them.
  * @param hidden the restored database before it has keys, which nobody else can connect to
+ * @param jobs maximum number of sessions; by default as many as cores, at most `mostSessions`
  * @throws PERSONAL_DATA, MASK_REFUSED, and the errors of `planMasks`
  */
 export async function maskDatabase(
   context: RunContext,
   hidden: Connection,
   {rules, keys, subset}: MaskingPlan,
+  jobs?: number,
 ): Promise<Unproven> {
   const {progress, settings, signal} = context;
-  const workers = workersFor(context, hidden);
+  const workers = workersFor(context, hidden, jobs);
   return withSession(
     hidden,
     async (session) => {
@@ -323,14 +325,16 @@ export async function maskDatabase(
 /**
  * Compares a masked database with the rows before, and drops these.
  * @param hidden the complete database
+ * @param jobs as for `maskDatabase`
  * @throws MASK_INCOMPLETE
  */
 export async function proveDatabase(
   context: RunContext,
   hidden: Connection,
   {plan, originals, withoutAt, notLooked, reduced, tables}: Unproven,
+  jobs?: number,
 ): Promise<Masked> {
-  const workers = workersFor(context, hidden);
+  const workers = workersFor(context, hidden, jobs);
   const proof = await context.progress.step('Check the masks', async (step) => {
     const result = await proveMasks(workers, plan, originals, step, withoutAt);
     step.note(countOf(result.checks.length, 'check'));

@@ -150,12 +150,12 @@ async function refreshTarget(
     },
     change: async (ctx, hidden) => {
       if (!masking) throw new AppError('UNEXPECTED', 'The masks were not planned.');
-      unproven = await maskDatabase(ctx, hidden, masking);
+      unproven = await maskDatabase(ctx, hidden, masking, request.parallelJobs);
     },
     explain: (error) => (masking && unproven ? explainRefusal(error, masking, unproven) : error),
     check: async (ctx, hidden) => {
       if (!unproven) throw new AppError('UNEXPECTED', 'The database was not masked.');
-      masked = withRowsOfBackup(await proveDatabase(ctx, hidden, unproven), planned);
+      masked = withRowsOfBackup(await proveDatabase(ctx, hidden, unproven, request.parallelJobs), planned);
       if (planned && typeof inPlace === 'object') {
         const [plan, file] = [planned, inPlace];
         await ctx.progress.step('Write the masked copy', () => writeMaskedDump(ctx, plan, hidden, file));
