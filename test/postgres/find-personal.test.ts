@@ -64,6 +64,8 @@ const signs = `
     (2, 'no address @ all', '4111 1111 1111 1112', '{"note": "call (415) 555-0123 now"}', '{}', '{}', '612345678', '1.2.3', 'eyJ', NULL, 5, 'price $2 and $3'),
     (3, '@handle', 'order 2026-01-01 10:00', '{"phone": null, "mail": "carl@mail.example"}', NULL, '[]', '2026-01-01', '999.1.1.1', NULL, NULL, 6, 'sk_live_0123456789abcdefgh'),
     (4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+  CREATE TABLE member (a jsonb, b jsonb, c jsonb, d jsonb, e jsonb, f jsonb, g jsonb);
+  INSERT INTO member VALUES ('{"guest_phone": 7}', '{"surname" : "x"}', '{"line1":"x"}', '{"dob": "x"}', '{"apiKey": "x"}', '{"my_secret": ["x"]}', '{"secret": null, "zip": ""}');
   CREATE TABLE customers (id int, name text, "user" int);
   CREATE TABLE product (id int, name text, address_id int, description text);
   CREATE TABLE log (at date NOT NULL, line text) PARTITION BY RANGE (at);
@@ -80,6 +82,12 @@ describe('signs', () => {
   const expected = [
     'public.customers.name: name 0 of 0',
     'public.log.line: email 8 of 10',
+    'public.member.a: phone 1 of 1',
+    'public.member.b: name 1 of 1',
+    'public.member.c: address 1 of 1',
+    'public.member.d: birth date 1 of 1',
+    'public.member.e: token 1 of 1',
+    'public.member.f: secret 1 of 1',
     'public.thing.Apellido: name 0 of 4',
     'public.thing.a: email 1 of 4',
     'public.thing.b: card 1 of 4',
@@ -112,6 +120,7 @@ describe('signs', () => {
   it('do not count where a rule covers the column, and only the first rows count where a limit is set', async () => {
     const rules: MasksConfig = {
       'public.log.line': {mask: 'text'},
+      'public.member': {rows: 'none'},
       'public.thing': {rows: 'none'},
     };
     expect(listed(await inDump(rules))).toEqual(['public.customers.name: name 0 of 0']);
@@ -124,7 +133,7 @@ describe('signs', () => {
   it('stop a run with a list that shows no value', async () => {
     const findings = await inDatabase();
     expect(() => refusePersonal(findings, 'Nothing was restored.')).toThrow(
-      /^21 columns look personal and have no mask. Nothing was restored.$/,
+      /^27 columns look personal and have no mask. Nothing was restored.$/,
     );
     expect(JSON.stringify(findings)).not.toMatch(/anna|4111|mail\.example/);
     expect(() => refusePersonal({columns: [], notLooked: []}, '')).not.toThrow();

@@ -38,6 +38,8 @@ beforeAll(async () => {
   await production.run(`
     CREATE TABLE people (id int PRIMARY KEY, email text, photo bytea);
     INSERT INTO people VALUES (1, 'anna@people.example', '\\x00'), (2, 'ben@people.example', NULL);
+    CREATE TABLE page (id int, html text);
+    INSERT INTO page VALUES (1, repeat('large and easy to pack ', 1000));
     CREATE TABLE animal (id int, name text);
     CREATE TABLE dog () INHERITS (animal);
     INSERT INTO animal VALUES (1, 'any');
@@ -87,6 +89,13 @@ it('empties a table without the tables that inherit from it, whose rows stay on 
   expect(await count('public.dog')).toBe('1');
   const [row] = await elsewhere.query('SELECT count(*) AS rows FROM public.remote');
   expect(row).toEqual({rows: '1'});
+});
+
+it('compresses large values by lz4, which the next reads of them take less time for', async () => {
+  const how = 'SELECT pg_column_compression(html) AS how, md5(html) AS content FROM page';
+  const [[before], [now]] = [await production.query(how), await existingDatabase(target).query(how)];
+  expect([before?.['how'], now?.['how']]).toEqual(['pglz', 'lz4']);
+  expect(now?.['content']).toBe(before?.['content']);
 });
 
 it('copies no settings of applications into a new database, which may be secrets of production', async () => {

@@ -13,9 +13,11 @@ import {columnName} from '../settings/column-name.js';
 import {type DumpedColumn, readDumpedTables} from './dumped-columns.js';
 import {type MaskRules, ruledColumns} from './mask-rules.js';
 import {
+  anyDelimited,
   anyMember,
   familyOf,
   hasValidCheckDigit,
+  isDelimited,
   kindByName,
   type PersonalKind,
   type ValueSign,
@@ -322,18 +324,20 @@ async function countSigns(
       kind,
       sql: signs
         .filter((sign) => sign.kind === kind)
-        .map((sign) => `${sign.onlyJson === true ? `t.j${index} AND ` : ''}${matchOf(sign, `t.v${index}`)}`)
+        .map((sign) => `${conditionOf(sign, index)}${matchOf(sign, `t.v${index}`)}`)
         .join(' OR '),
     }));
   });
   const filters = asked.map(({sql}, index) => `count(*) FILTER (WHERE ${sql}) AS m${index}`);
   const at = search.texts.map((_, index) => `strpos(t.v${index}, '@') > 0`);
   const values = search.texts.map(({sql}, index) => `${sql} AS v${index}`);
-  // Most values have none of these members, which one expression shows.
-  const members = search.texts.map(
-    ({isJson}, index) =>
-      `${isJson && !isCheap ? `t.v${index} ~ ${quoteLiteral(anyMember).trim()}` : 'false'} AS j${index}`,
-  );
+  // Most values have none of these signs, which one expression for several shows.
+  const any = (isAsked: boolean, index: number, pattern: string): string =>
+    isAsked && !isCheap ? `t.v${index} ~ ${quoteLiteral(pattern).trim()}` : 'false';
+  const members = search.texts.flatMap(({isJson}, index) => [
+    `${any(isJson, index, anyMember)} AS j${index}`,
+    `${any(true, index, anyDelimited)} AS d${index}`,
+  ]);
   const rows = `SELECT ${values.join(', ')} FROM ${fromTable(table)} AS r ${isCheap ? `WHERE ${rowsOf.where} OFFSET 0` : `LIMIT ${rowsOf.most}`}`;
   const [row] = await session.query(
     `SELECT ${['count(*) AS rows', `count(*) FILTER (WHERE ${['false', ...at].join(' OR ')}) AS with_at`, ...filters].join(', ')} FROM (SELECT ${['t.*', ...members].join(', ')} FROM (${rows}) t OFFSET 0) t`,
@@ -350,6 +354,12 @@ async function countSigns(
 
 const signsFor = (isCheap: boolean, isJson: boolean): ValueSign[] =>
   valueSigns.filter((sign) => (sign.isCheap === true) === isCheap && (isJson || sign.onlyJson !== true));
+
+/** SQL: what excludes most values before they are searched for the sign. */
+function conditionOf(sign: ValueSign, index: number): string {
+  if (sign.onlyJson === true) return `t.j${index} AND `;
+  return isDelimited(sign) ? `t.d${index} AND ` : '';
+}
 
 /** SQL: the value has the sign. AND and OR evaluate from the left, the cheap condition first. */
 function matchOf({contains, pattern, hasCheckDigit}: ValueSign, text: string): string {

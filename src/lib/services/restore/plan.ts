@@ -190,13 +190,14 @@ export async function planRestore(
       : null;
     if (beside && !present && !isDiscarded) await refuseExisting(beside.maintenance, target.database, signal);
     const session = beside?.maintenance ?? target;
-    const rights = await withSession(
+    const {rights, toastCompression} = await withSession(
       session,
       async (open) => {
         await requireWritable(open, cannotRestore);
-        if (request.toastCompression !== undefined)
-          await requireToastCompression(open, request.toastCompression);
-        return inspectRole(open);
+        return {
+          toastCompression: await chooseToastCompression(open, request.toastCompression, beforeSwap),
+          rights: await inspectRole(open),
+        };
       },
       {signal},
     );
@@ -285,7 +286,11 @@ export async function planRestore(
       me: rights.name,
       limits,
       hasOtherOwners,
-      options: {...chooseOptions(context, request, {strategy, source}), ...options},
+      options: defined({
+        ...chooseOptions(context, request, {strategy, source}),
+        toastCompression,
+        ...options,
+      }),
       tables: source.tables,
       encoding: source.encoding,
       sourceDatabase: source.backup?.database,
@@ -658,13 +663,24 @@ async function refuseExisting(maintenance: Connection, database: string, signal:
   }
 }
 
-/** @throws NOT_SUPPORTED_HERE, because PostgreSQL before 14 offers no choice, and a server can be built without lz4 */
-async function requireToastCompression(session: Session, wanted: ToastCompression): Promise<void> {
+/**
+ * PostgreSQL before 14 offers no choice, and a server can be built without lz4. Rows that another command reads again several times cost
+ * less with lz4, so they get it where the server offers it.
+ * @throws NOT_SUPPORTED_HERE
+ */
+async function chooseToastCompression(
+  session: Session,
+  wanted: ToastCompression | undefined,
+  beforeSwap: BeforeSwap | undefined,
+): Promise<ToastCompression | undefined> {
+  if (wanted === undefined && !beforeSwap) return undefined;
+  const chosen = wanted ?? 'lz4';
   const [row] = await session.query(
     `SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression' AND $1 = ANY (enumvals)`,
-    [wanted],
+    [chosen],
   );
-  if (row) return;
+  if (row) return chosen;
+  if (wanted === undefined) return undefined;
   throw new AppError(
     'NOT_SUPPORTED_HERE',
     `The server does not offer ${wanted} for large values. Nothing was changed.`,
@@ -773,6 +789,5 @@ function chooseOptions(
     schemaOnly: request.schemaOnly ?? false,
     dataOnly: request.dataOnly ?? false,
     stopsOnError,
-    toastCompression: request.toastCompression,
   });
 }
