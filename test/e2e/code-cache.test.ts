@@ -4,6 +4,7 @@ import nodeModule from 'node:module';
 import {join} from 'node:path';
 import {expect, it} from 'vitest';
 import {runCli, tempFolder} from '../support/run-cli.js';
+import {createTempDatabase} from '../support/temp-database.js';
 
 /** Node.js 22 and newer keep it themselves, in files of their own form. */
 const isOwnCache = !('enableCompileCache' in nodeModule);
@@ -39,6 +40,22 @@ it('is written by the first run for this user only, and used by the second', asy
   expect((await stat(join(home, '.cache/destino-db/code'))).mode & 0o777).toBe(0o700);
   expect(await list(home)).toEqual(succeeded);
   expect(await cached(home)).toEqual(first);
+});
+
+it('is used after a run that took longer than the start', async () => {
+  const home = await tempFolder();
+  const database = await createTempDatabase('template0');
+  try {
+    const env = {HOME: home, XDG_CACHE_HOME: '', DIRECT_URL: database.url};
+    expect(await runCli(['backup'], {cwd: home, env})).toMatchObject({status: 0});
+    const first = await cached(home);
+    expect(first.size).toBeGreaterThan(1);
+    expect(await runCli(['backup'], {cwd: home, env})).toMatchObject({status: 0});
+    const second = await cached(home);
+    for (const [path, time] of first) expect([path, second.get(path)]).toEqual([path, time]);
+  } finally {
+    await database.drop();
+  }
 });
 
 it.runIf(isOwnCache)(

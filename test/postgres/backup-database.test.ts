@@ -446,6 +446,17 @@ describe('a backup that cannot be complete', () => {
     await expectNothingWritten();
   });
 
+  it('does not miss a table that is dropped after the look at the database', async () => {
+    await shop.run('CREATE TABLE public.passing AS SELECT 1 AS id');
+    const run = context();
+    const checkpoint = async (point: string): Promise<void> => {
+      if (point === 'backup.reserved') await shop.run('DROP TABLE public.passing');
+    };
+    const made = await backupDatabase({...run, checkpoint}, {});
+    expect(made.path).not.toBeNull();
+    await rm(join(folder, 'backups'), {recursive: true});
+  });
+
   it('is removed again when its metadata cannot be renamed', async () => {
     const run = context();
     const checkpoint = async (point: string): Promise<void> => {

@@ -1,5 +1,4 @@
 /** The base of every command: settings, progress, signals, confirmation, results and errors. */
-import {setFlagsFromString} from 'node:v8';
 import {Command, type Interfaces} from '@oclif/core';
 import {systemClock} from '../base/clock.js';
 import {defined, type Given} from '../base/defined.js';
@@ -9,6 +8,7 @@ import {chooseProgress} from '../progress/choose-progress.js';
 import {type PausableProgress, pauseLines, silentProgress} from '../progress/progress.js';
 import {redact, redactValues} from '../base/redact.js';
 import type {RunContext} from '../run/run-context.js';
+import {keepYoungGenerationSmall} from './code-cache.js';
 import type {RunRecorder} from './record-run.js';
 import type {SeveralResult, SeveralView} from './show/show-several.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
@@ -95,10 +95,8 @@ export abstract class BaseCommand extends Command {
     const isQuiet = flags.quiet ?? false;
     const isJson = this.jsonEnabled();
     turnSignalsIntoErrors();
-    // Rows are short-lived. More room for them between two collections takes 30 to 50 MB, and saves no time. The objects of the start live
-    // long: to copy them at each of many collections takes a fifth of the time of a small backup.
-    if (this.facts.isRecorded)
-      setTimeout(() => setFlagsFromString('--semi-space-growth-factor=1'), startMs).unref();
+    // The objects of the start live long: to copy them at each of many collections takes a fifth of the time of a small backup.
+    if (this.facts.isRecorded) setTimeout(keepYoungGenerationSmall, startMs).unref();
     refuseEmptyFlags(flags);
     refuseBadPlaces(flags);
     const interruption = new AbortController();

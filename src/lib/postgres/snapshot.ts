@@ -23,6 +23,15 @@ export async function withSnapshot<T>(
 }
 
 /**
+ * The transactions that a statement sees, as text. Equal texts of two statements: no other transaction committed between them, so
+ * that the catalogs are the same (manual, 9.27.7; the function has this name in every supported version).
+ */
+export async function visibleTransactions(session: Session): Promise<string> {
+  const [row] = await session.query('SELECT pg_catalog.txid_current_snapshot()::pg_catalog.text AS visible');
+  return row?.['visible'] ?? '';
+}
+
+/**
  * Reads in the open transaction without keeping its locks: others could queue for them while this program
  * waits for a tool that queues after those.
  */

@@ -28,7 +28,7 @@ import {type RetentionPolicy, ruleNames} from '../../catalog/retention.js';
 import {renameSafely} from '../../base/safe-file.js';
 import {AppError, messageOf, withState} from '../../base/errors.js';
 import {countOf, formatBytes} from '../../base/format.js';
-import {type DumpSelection, selectForDump} from '../../postgres/inspect/dump-selection.js';
+import type {DumpSelection} from '../../postgres/inspect/dump-selection.js';
 import type {Session} from '../../postgres/client.js';
 import {inspectDatabaseProperties} from '../../postgres/databases/database-properties.js';
 import {inspectInventory} from '../../postgres/inspect/inspect-inventory.js';
@@ -41,7 +41,14 @@ import {openJournal} from '../../run/journal.js';
 import type {BackupRequest} from './options.js';
 import {type BackupResult, describePlan, toRecord, toResult, type VerifiedDump} from './result.js';
 import {besideSnapshot, dumpAgainOnce, dumpWatch} from './dump-again.js';
-import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTables} from './plan.js';
+import {
+  type BackupPlan,
+  currentSelection,
+  dumpOptions,
+  planBackup,
+  plannedInventory,
+  volatileTables,
+} from './plan.js';
 import {findShrink} from './shrink-check.js';
 import {notWhatWasWritten, verifyDump, verifyStream} from './verify-dump.js';
 import {pruneAfterBackup} from '../prune/prune-backups.js';
@@ -270,8 +277,7 @@ async function dump(
         const {selection, inventory, properties, tail, environment} = await readWithoutLocks(
           session,
           async () => ({
-            // Tables may have appeared or vanished since the plan was made.
-            selection: await selectForDump(session, plan.options),
+            selection: await currentSelection(session, plan),
             inventory: await inspectInventory(session),
             properties: await propertiesOf(session),
             tail: await tailOf(session, plan.options),

@@ -3,7 +3,7 @@ import {resolve} from 'node:path';
 import {backupFolder} from '../../catalog/backup-name.js';
 import {qualifiedName} from '../../base/qualified-name.js';
 import {formats} from '../../base/formats.js';
-import {type Backup, readCatalogue} from '../../catalog/catalogue.js';
+import {type Backup, type Catalogue, readCatalogue} from '../../catalog/catalogue.js';
 import type {BackupRecord} from '../../catalog/backup-record.js';
 import {passwordTables, plainPasswordsWarning} from '../../catalog/outside-database.js';
 import {estimateDumpSize, requireSpace} from '../../base/disk-space.js';
@@ -17,6 +17,7 @@ import {type DatabaseIdentity, inspectIdentity} from '../../postgres/inspect/ins
 import {mayReadPasswords} from '../../postgres/inspect/inspect-globals.js';
 import type {Ownership, Party} from '../../postgres/inspect/platform-objects.js';
 import {quoteIdentifier} from '../../postgres/quote.js';
+import {visibleTransactions} from '../../postgres/snapshot.js';
 import {compressArgument, type DumpRunOptions} from '../../postgres/tools/pg-dump.js';
 import {countOf} from '../../base/format.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -30,6 +31,8 @@ export interface BackupPlan {
   readonly folder: string;
   readonly identity: DatabaseIdentity;
   readonly selection: DumpSelection;
+  /** The result of `visibleTransactions` when `selection` was made. */
+  readonly visible: string;
   readonly tool: Tool;
   readonly estimateBytes: number;
   readonly isEstimateMeasured: boolean;
@@ -55,9 +58,13 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
   requireEncryption(encryption);
   const warnings: string[] = [];
   searchAhead(['pg_dump', 'pg_restore'], settings);
+  // Beside the answers of the server.
+  const catalogue = readCatalogue(folder);
+  catalogue.catch(() => undefined); // reported where it is needed
   return withSession(
     connection,
     async (session) => {
+      const visible = await visibleTransactions(session);
       const identity = await inspectIdentity(session);
       const tool = await findDumpTool(settings, identity.major, asked.compressMethod, signal);
       if (request.preset !== undefined)
@@ -100,7 +107,7 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
       const hasPasswords = mayHavePasswords && (await mayReadPasswords(session));
       if (mayHavePasswords && !hasPasswords)
         warnings.push('The file of roles has no passwords: this role may not read pg_authid.');
-      const previous = await lastOfKind(folder, identity, options);
+      const previous = lastOfKind(await catalogue, identity, options);
       const estimate = estimateDumpSize(
         identity.sizeBytes,
         options.isCompressed,
@@ -119,6 +126,7 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         folder,
         identity,
         selection,
+        visible,
         tool,
         estimateBytes: estimate.bytes,
         isEstimateMeasured: estimate.basis === 'measured',
@@ -173,12 +181,11 @@ async function usesZstd(
 }
 
 /** The newest backup of the same database in the same format; the size of the next backup is estimated from it. */
-async function lastOfKind(
-  folder: string,
+function lastOfKind(
+  {backups}: Catalogue,
   identity: DatabaseIdentity,
   options: BackupOptions,
-): Promise<Backup | undefined> {
-  const {backups} = await readCatalogue(folder);
+): Backup | undefined {
   return backups.find(
     ({record, database, format, compressed}) =>
       record !== null &&
@@ -226,6 +233,12 @@ function tablesOf({relations}: Ownership) {
   return relations.flatMap((relation) =>
     relation.kind === 'r' || relation.kind === 'p' ? [{...relation, name: qualifiedName(relation)}] : [],
   );
+}
+
+/** The selection of the plan, made again if any transaction has committed since: tables may have appeared or vanished. */
+export async function currentSelection(session: Session, plan: BackupPlan): Promise<DumpSelection> {
+  const isSame = (await visibleTransactions(session)) === plan.visible;
+  return isSame ? plan.selection : selectForDump(session, plan.options);
 }
 
 /** The plan as options of pg_dump. */

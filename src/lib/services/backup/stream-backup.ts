@@ -3,7 +3,6 @@ import {backupExtension, formats} from '../../base/formats.js';
 import {backupId} from '../../catalog/backup-name.js';
 import {type BackupRecord, contentOf, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
 import {AppError} from '../../base/errors.js';
-import {selectForDump} from '../../postgres/inspect/dump-selection.js';
 import {inspectInventory} from '../../postgres/inspect/inspect-inventory.js';
 import {withLockWatch} from '../../postgres/databases/lock-watch.js';
 import {inspectToolEnvironment} from '../../postgres/tools/tool-environment.js';
@@ -24,7 +23,14 @@ import {besideSnapshot, dumpAgainOnce, dumpWatch} from './dump-again.js';
 import {type BackupResult, describePlan, toRecord, toResult} from './result.js';
 import type {Encryption} from '../../encryption/settings.js';
 import {requireOpening} from '../../storage/try-keys.js';
-import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTables} from './plan.js';
+import {
+  type BackupPlan,
+  currentSelection,
+  dumpOptions,
+  planBackup,
+  plannedInventory,
+  volatileTables,
+} from './plan.js';
 import {findShrink} from './shrink-check.js';
 import {verifyStream} from './verify-dump.js';
 import {passDump} from './run-dump.js';
@@ -154,7 +160,7 @@ async function dumpTo(
           const {selection, found, environment, properties, tail} = await readWithoutLocks(
             session,
             async () => ({
-              selection: await selectForDump(session, plan.options),
+              selection: await currentSelection(session, plan),
               found: await inspectInventory(session),
               environment: await inspectToolEnvironment(session),
               properties: await propertiesOf(session),
