@@ -63,7 +63,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 damaged backup or masks 
       max: 100,
     }),
     'parallel-jobs': countFlag(
-      'Number of connections that load the copy (default: as many as cores, at most 4).',
+      'Number of connections that load, mask and check the copy (default: as many as cores, at most 4).',
       {helpGroup: groups.speed, min: 1, max: 64},
     ),
     'allow-owner-change': repeatableFlag(
