@@ -75,7 +75,11 @@ function cacheModules(program: string, folder: string): void {
     try {
       mkdirSync(folder, {recursive: true, mode: 0o700});
       // Only now: the code of functions that have run is in it.
-      for (const {script, path} of compiled) writeCode(path, script.createCachedData());
+      for (const {script, path} of compiled)
+        writeCode(
+          path,
+          withUsualFlags(() => script.createCachedData()),
+        );
     } catch {
       // The disk is full or the home is not writable: the next start takes as long as this one.
     }
@@ -91,8 +95,8 @@ let isYoungGenerationSmall = false;
 export function keepYoungGenerationSmall(): void {
   isYoungGenerationSmall = true;
   setGrowth(1);
-  // Before the compiled code is stored.
-  process.prependOnceListener('exit', () => setGrowth(usualGrowth));
+  // Node.js 22 and newer store the compiled code after this.
+  process.once('exit', () => setGrowth(usualGrowth));
 }
 
 /** V8's default for `--semi-space-growth-factor`. */
