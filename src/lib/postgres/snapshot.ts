@@ -24,7 +24,7 @@ export async function withSnapshot<T>(
 
 /**
  * The transactions that a statement sees, as text. Equal texts of two statements: no other transaction committed between them, so
- * that the catalogs are the same (manual, 9.27.7; the function has this name in every supported version).
+ * that the catalogs are the same (manual, "Transaction ID and Snapshot Information Functions"; this name exists in every supported version).
  */
 export async function visibleTransactions(session: Session): Promise<string> {
   const [row] = await session.query('SELECT pg_catalog.txid_current_snapshot()::pg_catalog.text AS visible');
