@@ -18,9 +18,8 @@ import {repeatCommand} from '../lib/cli/repeat-command.js';
 import type {SeveralResult} from '../lib/cli/show/show-several.js';
 import {severalBackups, showBackup} from '../lib/cli/show/show-backup.js';
 import {backupToPlaces, type CopiedBackupResult} from '../lib/services/backup/backup.js';
-import {backupFormats} from '../lib/base/formats.js';
+import {backupFormats, compressMethods} from '../lib/base/formats.js';
 import type {RunContext} from '../lib/run/run-context.js';
-import {compressMethods} from '../lib/settings/config-schema.js';
 
 export default class Backup extends BaseCommand {
   static override isRecorded = true;

@@ -65,6 +65,10 @@ export const formats = {
 export type BackupFormat = keyof typeof formats;
 export const backupFormats = Object.keys(formats) as readonly BackupFormat[];
 
+/** Compression methods of pg_dump. */
+export const compressMethods = ['gzip', 'lz4', 'zstd'] as const;
+export type CompressMethod = (typeof compressMethods)[number];
+
 /** ".dump", ".sql", ".sql.gz" or ".dir" */
 export function backupExtension(format: BackupFormat, isCompressed: boolean): string {
   const {extension, compressesInside} = formats[format];

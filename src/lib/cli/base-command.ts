@@ -3,6 +3,7 @@ import {Command, type Interfaces} from '@oclif/core';
 import {systemClock} from '../base/clock.js';
 import {defined, type Given} from '../base/defined.js';
 import {AppError} from '../base/errors.js';
+import {foreignNote} from '../base/own-file.js';
 import {createCheckpoint} from '../run/fault-points.js';
 import {chooseProgress} from '../progress/choose-progress.js';
 import {type PausableProgress, pauseLines, silentProgress} from '../progress/progress.js';
@@ -18,7 +19,7 @@ import {isAnswered, refuseOtherName} from './confirm-rules.js';
 import {globalFlags, refuseBadPlaces, refuseEmptyFlags} from './flags.js';
 import {asAppError, errorDocument, errorLines} from './show/show-error.js';
 import {printableProgress} from './show/printable-progress.js';
-import {printable, type Style} from './show/style.js';
+import {createStyle, printable, type Style} from './show/style.js';
 import {createWarnings, flushBetweenSteps} from './warnings.js';
 
 type PerformFlags = GlobalFlags & {
@@ -194,7 +195,7 @@ export abstract class BaseCommand extends Command {
     process.exitCode = exitCode;
     if (!isJson && (!isQuiet || isFinding)) {
       const stream = isQuiet ? process.stderr : process.stdout;
-      const lines = present(result, await this.styleFor(stream, flags['no-color'] ?? false));
+      const lines = present(result, this.styleFor(stream, flags['no-color'] ?? false));
       if (lines.length > 0) await this.writeLines(stream, lines);
     }
     return {schemaVersion: 1, ...result};
@@ -235,7 +236,7 @@ export abstract class BaseCommand extends Command {
     }
     const lines = errorLines(
       failure,
-      await this.styleFor(process.stderr, this.argv.includes('--no-color')),
+      this.styleFor(process.stderr, this.argv.includes('--no-color')),
       this.isVerbose,
     );
     await this.writeLines(process.stderr, lines);
@@ -249,7 +250,6 @@ export abstract class BaseCommand extends Command {
   private async noteLeftovers(settings: Settings): Promise<string[]> {
     if (!this.facts.isRecorded || this.id === 'recover') return [];
     const {leftoversNote} = await import('../run/journal.js');
-    const {foreignNote} = await import('../base/own-file.js');
     let foreign: readonly string[] = [];
     const note = await leftoversNote({settings}, (found) => (foreign = found));
     return [...(note === undefined ? [] : [note]), ...foreignNote(foreign)];
@@ -308,8 +308,7 @@ export abstract class BaseCommand extends Command {
     stream.write(`${fitLines(lines.map(redact), width, this.config.bin).join('\n')}\n`);
   }
 
-  private async styleFor(stream: NodeJS.WriteStream, noColor: boolean): Promise<Style> {
-    const {createStyle} = await import('./show/style.js');
+  private styleFor(stream: NodeJS.WriteStream, noColor: boolean): Style {
     return createStyle(stream.isTTY, process.env, noColor, stream.columns);
   }
 }

@@ -1,6 +1,6 @@
 /** The schema of the config file. Every key is optional; unknown keys are errors. The documentation is generated from the descriptions. */
 import {z} from 'zod';
-import {backupFormats} from '../base/formats.js';
+import {backupFormats, compressMethods} from '../base/formats.js';
 import {durationPattern} from '../base/parse-duration.js';
 import {passwordCommandConfig} from './command-password.js';
 import {hooksConfig} from './hooks-config.js';
@@ -10,10 +10,6 @@ import {notificationsConfig} from './notifications-config.js';
 import {ordersConfig} from './orders-config.js';
 import {sshConfig} from './ssh-config.js';
 import {encryptionConfig, placesConfig, storageConfig} from './storage-config.js';
-
-/** Compression methods of pg_dump. */
-export const compressMethods = ['gzip', 'lz4', 'zstd'] as const;
-export type CompressMethod = (typeof compressMethods)[number];
 
 const count = z.int().min(0);
 

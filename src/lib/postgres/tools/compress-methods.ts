@@ -1,6 +1,6 @@
 /** Compression methods of pg_dump, and whether the installed one supports them. */
 import {AppError} from '../../base/errors.js';
-import type {CompressMethod} from '../../settings/config-schema.js';
+import type {CompressMethod} from '../../base/formats.js';
 import type {Settings} from '../../settings/settings.js';
 import {findTool, installedTools, installHint, type Tool} from './find-tools.js';
 import {runTool} from './run-tool.js';

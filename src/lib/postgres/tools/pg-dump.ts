@@ -1,7 +1,6 @@
 /** pg_dump: its arguments and its output. */
 import type {Readable} from 'node:stream';
-import {type BackupFormat, formats} from '../../base/formats.js';
-import type {CompressMethod} from '../../settings/config-schema.js';
+import {type BackupFormat, type CompressMethod, formats} from '../../base/formats.js';
 import {AppError} from '../../base/errors.js';
 import {type Connection, libpqEnvironment} from '../connect/connection.js';
 import type {Tool} from './find-tools.js';

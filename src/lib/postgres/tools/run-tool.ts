@@ -1,5 +1,5 @@
 /** Runs a program: the only file that uses execa. No shell, no inherited secrets, bounded output. */
-import {type FileHandle, open} from 'node:fs/promises';
+import {closeSync, openSync} from 'node:fs';
 import {devNull} from 'node:os';
 import {PassThrough, pipeline, type Readable} from 'node:stream';
 import {pipeline as piped} from 'node:stream/promises';
@@ -57,14 +57,14 @@ const handlesOfATool = 16;
  * end this process. Opening files gives the same error as a value.
  * @throws TOO_MANY_OPEN_FILES
  */
-async function requireFreeHandles(): Promise<void> {
-  const opened: FileHandle[] = [];
+function requireFreeHandles(): void {
+  const opened: number[] = [];
   try {
-    while (opened.length < handlesOfATool) opened.push(await open(devNull));
+    while (opened.length < handlesOfATool) opened.push(openSync(devNull, 'r'));
   } catch (error) {
     throw limitError(error) ?? error;
   } finally {
-    for (const file of opened) await file.close();
+    for (const file of opened) closeSync(file);
   }
 }
 
@@ -75,7 +75,7 @@ async function requireFreeHandles(): Promise<void> {
  */
 export async function runTool(run: ToolRun): Promise<ToolOutcome> {
   const {execa} = await import('execa');
-  await requireFreeHandles();
+  requireFreeHandles();
   run.signal?.throwIfAborted();
   const tail: string[] = [];
   const child = execa(run.path, [...run.args], {

@@ -6,7 +6,7 @@ import {AppError} from '../../base/errors.js';
 import type {RunContext} from '../../run/run-context.js';
 import {backupDatabase} from './local-backup.js';
 import type {BackupRequest} from './options.js';
-import {type CopiedBackup, copyBackups} from '../copy/copy-backups.js';
+import type {CopiedBackup} from '../copy/copy-backups.js';
 import type {BackupResult} from './result.js';
 import {type EncryptionFlags, encryptionOf} from '../../encryption/settings.js';
 import {requirePlaces} from '../../storage/open-place.js';
@@ -42,10 +42,10 @@ export async function backupToPlaces(
   const plainPlaces = encryption.to
     ? []
     : to.filter((_name, index) => places[index]?.isOnThisMachine === false);
-  const copy = (from: string, backupFile: string, place: string): Promise<readonly CopiedBackup[]> =>
-    copyBackups(context, {from, to: [place], backupFiles: [backupFile], encryption}).then(
-      ({copies}) => copies,
-    );
+  const copy = async (from: string, backupFile: string, place: string): Promise<readonly CopiedBackup[]> => {
+    const {copyBackups} = await import('../copy/copy-backups.js');
+    return (await copyBackups(context, {from, to: [place], backupFiles: [backupFile], encryption})).copies;
+  };
   if (flags.isLocal === false) {
     const [first, ...others] = to;
     if (first === undefined)

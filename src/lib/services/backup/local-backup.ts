@@ -51,12 +51,9 @@ import {
 } from './plan.js';
 import {findShrink} from './shrink-check.js';
 import {notWhatWasWritten, verifyDump, verifyStream} from './verify-dump.js';
-import {pruneAfterBackup} from '../prune/prune-backups.js';
-import {findEqualBackup, shareFiles} from './equal-backup.js';
-import {encryptDump} from './encrypt-dump.js';
 import {describeDump, rowsRead, trackDump} from './dump-progress.js';
 import {writeDump, type WrittenDump} from './run-dump.js';
-import {dumpRoles, type DumpedRoles} from './dump-roles.js';
+import type {DumpedRoles} from './dump-roles.js';
 import {databaseInNames, supabaseProject} from '../../postgres/connect/supabase-project.js';
 
 /**
@@ -196,6 +193,7 @@ async function dumpRolesOrWarn(
   plan: BackupPlan,
   place: DumpPlace,
 ): Promise<DumpedRoles | null> {
+  const {dumpRoles} = await import('./dump-roles.js');
   try {
     return await dumpRoles(context, plan, place);
   } catch (error) {
@@ -224,6 +222,7 @@ async function shareOrEncrypt(
   earlier: () => Promise<readonly Backup[]>,
 ): Promise<{place: DumpPlace; record: BackupRecord}> {
   if (!plan.options.skipsUnchanged) return encryptIfAsked(context, plan, dump);
+  const {findEqualBackup, shareFiles} = await import('./equal-backup.js');
   const equal = await findEqualBackup(context, dump.record, await earlier(), plan.encryption);
   if (equal === undefined) return encryptIfAsked(context, plan, dump);
   const shared = await shareFiles(dump.place, dump.record, equal);
@@ -241,6 +240,7 @@ async function encryptIfAsked(
   dump: DumpToSeal,
 ): Promise<{place: DumpPlace; record: BackupRecord}> {
   if (!to || !encryption.isLocal) return dump;
+  const {encryptDump} = await import('./encrypt-dump.js');
   return context.progress.step('Encrypt', (step) => encryptDump(context, dump, {to, ...encryption}, step));
 }
 
@@ -394,6 +394,7 @@ async function prune(context: RunContext, request: BackupRequest, plan: BackupPl
     ...(request.retentionDays === undefined ? {} : {keepDays: request.retentionDays}),
   };
   if (request.isPruning === false || ruleNames(policy).length === 0) return [];
+  const {pruneAfterBackup} = await import('../prune/prune-backups.js');
   const removed = await pruneAfterBackup(context, await readBackup(place.metadataPath), plan.folder, policy);
   return removed.map(({id, reason}) => ({id, reason}));
 }

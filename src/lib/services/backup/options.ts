@@ -3,9 +3,9 @@ import {knownDumpMajors} from '../../dump/compress/custom-format.js';
 import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
 import type {TableSize} from '../../postgres/inspect/inspect-database.js';
-import {formats} from '../../base/formats.js';
+import {type CompressMethod, formats} from '../../base/formats.js';
 import {compressArgument, type DumpOptions} from '../../postgres/tools/pg-dump.js';
-import type {CompressMethod, Config} from '../../settings/config-schema.js';
+import type {Config} from '../../settings/config-schema.js';
 import type {Encryption} from '../../encryption/settings.js';
 
 /** The flags of `backup`, undefined where not given. */
