@@ -326,6 +326,39 @@ describe('every mask', () => {
     expect(failures(proof)).toEqual(['values of public.padded.code: 1']);
   });
 
+  it('finds values that stayed, as long as masked ones', async () => {
+    const values = {
+      mail: `${'x'.repeat(20)}@shop-me.example`.slice(0, 35),
+      name: 'Maria Garcia',
+      phone: '+34 612 345 6789',
+      street: '12 Valencia Street.',
+      code: 'x'.repeat(32),
+      note: `0${'x'.repeat(40)}`,
+      word: 'twelve bytes',
+    };
+    const columns = Object.keys(values);
+    const literals = Object.values(values)
+      .map((value) => `'${value}'`)
+      .join(', ');
+    await database.run(`CREATE TABLE alike (id int PRIMARY KEY, ${columns.join(' text, ')} text, raw jsonb);
+      INSERT INTO alike SELECT n, ${literals}, '{"name": "Maria Garcia"}' FROM generate_series(1, 3) n`);
+    const rules = {
+      'public.alike.mail': {mask: 'email'},
+      'public.alike.name': {mask: 'name'},
+      'public.alike.phone': {mask: 'phone'},
+      'public.alike.street': {mask: 'address'},
+      'public.alike.code': {mask: 'hash'},
+      'public.alike.note': {mask: 'text'},
+      'public.alike.word': {mask: 'text'},
+      'public.alike.raw': {mask: 'json', paths: {'$.name': 'name'}},
+    } as const;
+    const between = `UPDATE alike SET (${columns.join(', ')}) = (${literals}), raw = '{"name": "Maria Garcia"}' WHERE id = 2`;
+    const {proof} = await mask(rules, {between});
+    expect(failures(proof)).toEqual(
+      expect.arrayContaining([...columns, 'raw'].map((column) => `values of public.alike.${column}: 1`)),
+    );
+  });
+
   it('finds addresses of removed rows and computed columns after a search that skips the others', async () => {
     await database.run(`CREATE TABLE gone (mail text); INSERT INTO gone VALUES ('gone@away.example');
       CREATE TABLE computed (id int PRIMARY KEY, word text, mail text GENERATED ALWAYS AS (word || '@away.example') STORED);

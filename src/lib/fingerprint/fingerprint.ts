@@ -4,7 +4,7 @@ import {type Session, withSession, withTransaction} from '../postgres/client.js'
 import type {Connection} from '../postgres/connect/connection.js';
 import {copyOut} from '../postgres/copy-out.js';
 import {quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.js';
-import {takeRows} from '../postgres/take-rows.js';
+import {type RowTaker, type RowTakerOf, takeRows} from '../postgres/take-rows.js';
 import {largeObjectTable, type ObjectName} from './table-contents.js';
 import {createRowHashSum, fingerprintText} from './row-hash.js';
 
@@ -24,6 +24,8 @@ export interface FingerprintOptions {
   readonly signal?: AbortSignal;
   /** Encoding of the rows: that of the dump to compare with; by default the database's own. */
   readonly encoding?: string;
+  /** Another receiver of the tables' rows, apart from large objects. */
+  readonly takerOf?: RowTakerOf;
   /** Called with the bytes of row text read so far, of all tables. */
   readonly onBytes?: (bytes: number) => void;
 }
@@ -34,13 +36,22 @@ const pinned = `SET LOCAL row_security = off; SET LOCAL synchronize_seqscans = o
 /**
  * Pins the text form of rows in the session's transaction.
  * @param encoding of the rows; by default the database's own
- * @returns a function that builds the COPY statement of a table or query. The statement sets the encoding of the rows; names in it use the session's
  */
-export async function pinAsDump(session: Session, encoding?: string): Promise<(source: string) => string> {
+export async function pinAsDump(session: Session, encoding?: string): Promise<PinnedCopy> {
   await session.client.query(pinned);
   const [row] = await session.query(`SELECT pg_catalog.current_setting('server_encoding') AS encoding`);
-  const options = `(ENCODING ${quoteLiteral(encoding ?? row?.['encoding'] ?? 'UTF8')})`;
-  return (source) => `COPY ${source} TO STDOUT ${options}`;
+  const chosen = encoding ?? row?.['encoding'] ?? 'UTF8';
+  return {
+    encoding: chosen,
+    copyOf: (source) => `COPY ${source} TO STDOUT (ENCODING ${quoteLiteral(chosen)})`,
+  };
+}
+
+export interface PinnedCopy {
+  /** Encoding of the rows. */
+  readonly encoding: string;
+  /** The COPY statement for a table or query. It sets the encoding of the rows; names in it use the session's. */
+  readonly copyOf: (source: string) => string;
 }
 
 /**
@@ -62,11 +73,11 @@ export async function fingerprintDatabase(
     options.onBytes?.(bytes);
   };
   const work = async (session: Session): Promise<void> => {
-    const copyOf = await pinAsDump(session, options.encoding);
+    const {copyOf, encoding} = await pinAsDump(session, options.encoding);
     for (let next = queue.shift(); next; next = queue.shift()) {
       results[next.index] = isLargeObjects(next.table)
         ? await fingerprintLargeObjects(session, copyOf, count)
-        : await fingerprintTable(session, next.table, copyOf, count);
+        : await fingerprintTable(session, next.table, copyOf, count, options.takerOf?.(next.table, encoding));
     }
   };
   const mode = 'ISOLATION LEVEL REPEATABLE READ, READ ONLY';
@@ -113,12 +124,14 @@ async function fingerprintTable(
   table: TableToFingerprint,
   copyOf: (source: string) => string,
   count: (chunk: Buffer) => void,
+  taker: RowTaker | undefined,
 ): Promise<FingerprintedTable> {
   const sum = createRowHashSum();
   const columns = table.columns.length === 0 ? '' : ` (${table.columns.map(quoteIdentifier).join(', ')})`;
   await copyOut(session, copyOf(quoteQualified(table.schema, table.name) + columns), (chunk) => {
     count(chunk);
     takeRows(chunk, sum);
+    if (taker) takeRows(chunk, taker);
   });
   return {schema: table.schema, name: table.name, rows: sum.rows, fingerprint: fingerprintText(sum)};
 }

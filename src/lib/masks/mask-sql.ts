@@ -30,7 +30,10 @@ export const keyedHash: HashOf = (kind, text) =>
 
 const hex = '0123456789abcdef';
 /** Hexadecimal digits; other alphabets cost the server as much as the hash. */
-const hexOf = (hash: string, count: number): string => `left(encode(${hash}, 'hex'), ${count})`;
+const hexOf = (hash: string, count: number): string => {
+  const digits = `encode(substr(${hash}, 1, ${Math.ceil(count / 2)}), 'hex')`;
+  return count % 2 === 0 ? digits : `left(${digits}, ${count})`;
+};
 
 /** 256 pairs of letters, a consonant with a vowel or the other way round. */
 const syllables = [...'bcdfghjklmnpqrstvwxz']
@@ -103,15 +106,36 @@ function maskText(mask: TextMask, value: string, limit: number, hashOf: HashOf):
   }
 }
 
+/** Bytes below which a masked text can be the value itself, and has no blanks. */
+const shortText = 24;
+
 /** Hexadecimal digits, with blanks in texts that have some, or digits where the value has no letters; as long as the value. */
 function sameLength(value: string, hash: string): string {
   const stream = `encode(${hash}, 'hex')`;
   const length = `char_length(${value})`;
-  const words = `('0' || substr(repeat(replace(${stream}, '7', ' '), ${length} / 64 + 1), 2, ${length} - 2) || '0')`;
+  // Bytes are cut faster than characters, and counted faster; there are at least as many.
+  const repeated = `textsend(repeat(replace(${stream}, '7', ' '), octet_length(${value}) / 64 + 1))`;
+  const words = `('0' || encode(substr(${repeated}, 2, ${length} - 2), 'escape') || '0')`;
   const short = `CASE WHEN ${value} ~ '^[0-9 .,+()/-]*$' THEN repeat(${digitsOf(hash, 15)}, 2) ELSE ${stream} END`;
   // A short mask can be the value itself; each of its characters changes then.
   const changed = `(SELECT CASE WHEN r.r = ${value} THEN translate(r.r, '${hex}', '${hex.slice(1)}0') ELSE r.r END FROM (SELECT left(${short}, ${length}) AS r OFFSET 0) r)`;
-  return `CASE WHEN ${length} < 24 THEN ${changed} ELSE ${words} END`;
+  return `CASE WHEN octet_length(${value}) < ${shortText} THEN ${changed} ELSE ${words} END`;
+}
+
+/**
+ * SQL: whether the text can be one that the mask made of a value of the column, so that all other texts need no comparison with these; undefined if
+ * it can be any.
+ */
+export function looksMasked(
+  mask: ColumnMask['mask'],
+  {baseName, length}: Pick<Column, 'baseName' | 'length'>,
+  text: string,
+): string | undefined {
+  if (!textTypes.includes(baseName)) return undefined;
+  if (mask === 'text') return `(octet_length(${text}) < ${shortText} OR starts_with(${text}, '0'))`;
+  if (!(mask in widths)) return undefined;
+  const [, most] = widths[mask as TextMask];
+  return `octet_length(${text}) = ${Math.min(length ?? most, most)}`;
 }
 
 const textTypes = ['text', 'varchar', 'bpchar', 'name', 'citext'];

@@ -8,7 +8,7 @@ import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
 import type {Step} from '../progress/progress.js';
 import {columnName} from '../settings/column-name.js';
 import {sqlJsonPath} from './json-path.js';
-import {plainText, textOfColumn} from './mask-sql.js';
+import {looksMasked, plainText, textOfColumn} from './mask-sql.js';
 import {addressTable, countRows, hashOf, originalOf, type Originals, recordAddresses} from './originals.js';
 import {prepareSession} from './work-sessions.js';
 import {fromTable, type MaskedColumn, type MaskPlan} from './plan-masks.js';
@@ -32,7 +32,7 @@ export interface MaskProof {
   readonly notCompared: readonly {readonly of: string; readonly reason: string}[];
 }
 
-/** Shorter masked texts can be the same as a short value of another row. */
+/** Bytes from which a masked text is compared with those of all rows; a shorter one can be the same as a value of another row. */
 const longText = 12;
 
 /** A set of values that must have nothing in common before and after. */
@@ -42,6 +42,8 @@ interface Comparison {
   readonly value: string;
   /** A query with the column "v" for values that a row contains several of. */
   readonly lateral?: string;
+  /** See `looksMasked`; it refers to the value as y.v. */
+  readonly looksMasked?: string | undefined;
 }
 
 interface Compared {
@@ -53,10 +55,11 @@ interface Compared {
 }
 
 const countsRow = z.object({compared: pgCount, failed: pgCount});
+const likeRow = countsRow.extend({unlike: pgCount});
 
 /**
  * Call it after `applyMasks`, once the database is complete.
- * @param withoutAt tables in which `findPersonalInDatabase` found no @; those without masks need no second search
+ * @param withoutAt tables that had no @ before the masks; those without masks need no second search
  */
 export async function proveMasks(
   workers: Workers,
@@ -184,7 +187,7 @@ function comparedTables(plan: MaskPlan): Compared[] {
           of,
           reason:
             column.mask.mask === 'text'
-              ? `texts of less than ${longText} characters, because the table has no primary key that stays`
+              ? `texts of less than ${longText} bytes, because the table has no primary key that stays`
               : 'the table has no primary key that stays, and shifted values can be those of other rows',
         });
     }
@@ -226,15 +229,19 @@ function wholeValues({name, mask, column}: MaskedColumn): Omit<Comparison, 'of'>
   if (mask.mask === 'json')
     return Object.entries(mask.paths)
       .filter(([, inner]) => inner !== 'keep')
-      .map(([path]) => ({
+      .map(([path, inner]) => ({
         value: 'x.v',
+        looksMasked: looksMasked(inner, {baseName: 'text', length: null}, 'y.v'),
         lateral: `SELECT q.v #>> '{}' FROM jsonb_path_query(${value}::jsonb, ${quoteLiteral(sqlJsonPath(path))}::jsonpath) q(v)`,
       }));
   if (isComparedInRow({name, mask, column})) return [];
-  const text = mask.mask === 'text' ? (of: string) => `CASE WHEN char_length(${of}) >= ${longText} THEN ${of} END` : (of: string) => of; // prettier-ignore
+  const text = mask.mask === 'text' ? (of: string) => `CASE WHEN octet_length(${of}) >= ${longText} THEN ${of} END` : (of: string) => of; // prettier-ignore
+  const shape = looksMasked(mask.mask, column, 'y.v');
   if (column.isArray && mask.mask !== 'sql')
-    return [{value: text('x.v'), lateral: `SELECT concat(e.v) FROM unnest(${value}) e(v)`}];
-  return [{value: text(wholeText(column, value))}];
+    return [
+      {value: text('x.v'), lateral: `SELECT concat(e.v) FROM unnest(${value}) e(v)`, looksMasked: shape},
+    ];
+  return [{value: text(wholeText(column, value)), looksMasked: shape}];
 }
 
 /** Trailing blanks of char(n) are not part of the value. */
@@ -247,26 +254,36 @@ function valueOfRow(table: Table, {name, mask, column}: MaskedColumn): string {
   const value = inRow(name);
   // Longer texts are compared whole, with those of all rows; an array can contain short ones.
   const isWhole = mask.mask === 'text' && !column.isArray;
-  const isShort = isWhole ? ` AND char_length(${wholeText(column, value)}) < ${longText}` : '';
-  const isFinite = ['date', 'timestamp', 'timestamptz'].includes(column.baseName) && !column.isArray ? `isfinite(${value})` : `concat(${value}) NOT IN ('', 'NaN', 'Infinity', '-Infinity', '{}')`; // prettier-ignore
-  return `CASE WHEN ${isFinite}${isShort} THEN concat_ws('|', ${[...table.key.map(inRow), value].join(', ')}) END`;
+  const isCompared = isWhole
+    ? `octet_length(${wholeText(column, value)}) BETWEEN 1 AND ${longText - 1}`
+    : ['date', 'timestamp', 'timestamptz'].includes(column.baseName) && !column.isArray
+      ? `isfinite(${value})`
+      : `concat(${value}) NOT IN ('', 'NaN', 'Infinity', '-Infinity', '{}')`;
+  return `CASE WHEN ${isCompared} THEN concat_ws('|', ${[...table.key.map(inRow), value].join(', ')}) END`;
 }
 
 async function compareValues(
   session: Session,
   originals: Originals,
   {table}: Compared,
-  {of, value, lateral}: Comparison,
+  comparison: Comparison,
 ): Promise<MaskCheck[]> {
+  const {of, value, lateral} = comparison;
   const also = lateral === undefined ? '' : ` CROSS JOIN LATERAL (${lateral}) x(v)`;
-  const hashes = (from: string): string =>
-    `SELECT ${hashOf('y.v', originals)} AS hash FROM (SELECT ${value} AS v FROM ${from} AS ${rowAlias}${also} OFFSET 0) y WHERE y.v <> ''`;
-  // Without DISTINCT, a value of many rows could fill the server's memory.
-  const counts = await session.query(
-    `SELECT count(*) AS compared, count(b.hash) AS failed
-       FROM (${hashes(fromTable(table))}) a LEFT JOIN (SELECT DISTINCT o.hash FROM (${hashes(originalOf(originals, table))}) o) b ON b.hash = a.hash`,
-  );
-  return [{kind: 'values', of, ...parseOnlyRow(countsRow, counts)}];
+  const hashes = (from: string, like: string, kept: string): string =>
+    `SELECT ${hashOf('y.v', originals)} AS hash, ${like} AS is_like FROM (SELECT ${value} AS v FROM ${from} AS ${rowAlias}${also} OFFSET 0) y WHERE y.v <> '' AND ${kept}`;
+  const compare = async (like: string): Promise<z.infer<typeof likeRow>> => {
+    // Without DISTINCT, a value of many rows could fill the server's memory.
+    const counts = await session.query(
+      `SELECT count(*) AS compared, count(b.hash) AS failed, count(*) FILTER (WHERE NOT a.is_like) AS unlike
+         FROM (${hashes(fromTable(table), like, 'true')}) a
+         LEFT JOIN (SELECT DISTINCT o.hash FROM (${hashes(originalOf(originals, table), 'true', like)}) o) b ON b.hash = a.hash`,
+    );
+    return parseOnlyRow(likeRow, counts);
+  };
+  const first = await compare(comparison.looksMasked ?? 'true');
+  const {compared, failed} = first.unlike === 0 ? first : await compare('true');
+  return [{kind: 'values', of, compared, failed}];
 }
 
 async function compareConstant(

@@ -1,4 +1,5 @@
 /** Splits the output of COPY ... TO STDOUT, in arbitrary chunks, into rows. */
+import type {NamedTable} from './quote.js';
 
 const newline = 0x0a;
 
@@ -9,6 +10,12 @@ export interface RowTaker {
   /** Receives a part of a row that `add` completes. */
   append(buffer: Buffer, start: number, end: number): void;
 }
+
+/** Returns the receiver for the rows of a table, which has the values of these columns in the encoding, as PostgreSQL names it; undefined to ignore them. */
+export type RowTakerOf = (
+  table: NamedTable & {readonly columns: readonly string[]},
+  encoding: string,
+) => RowTaker | undefined;
 
 /** Passes on the rows in a chunk of COPY ... TO STDOUT. */
 export function takeRows(chunk: Buffer, taker: RowTaker): void {

@@ -2,7 +2,7 @@
 import {createHash, type Hash} from 'node:crypto';
 import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError} from '../../base/errors.js';
-import type {RowTaker} from '../../postgres/take-rows.js';
+import type {RowTakerOf} from '../../postgres/take-rows.js';
 import {CopyBlock} from './copy-block.js';
 import {
   type DumpContents,
@@ -18,9 +18,6 @@ import {longestToken, SqlLexer} from './sql-lexer.js';
 import {StateList} from './state-statements.js';
 import {textOf} from '../../postgres/client-encoding.js';
 import {unsafe, unsafeCommand, unusualCopy} from './unsafe-dump-errors.js';
-
-/** Returns the receiver for the rows of a COPY statement, in the encoding of the dump; undefined to ignore them. */
-export type RowTakerOf = (table: CopyStatement, encoding: string) => RowTaker | undefined;
 
 /** Longer lines outside COPY blocks are processed in pieces. */
 const longestLine = 1 << 20;

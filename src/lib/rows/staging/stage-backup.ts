@@ -228,7 +228,7 @@ export class BackupStage {
     await withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
       const [row] = await session.query(`SELECT pg_catalog.current_setting('server_encoding') AS encoding`);
       const encoding = row?.['encoding'] ?? 'UTF8';
-      const copyOf = await pinAsDump(session, encoding);
+      const {copyOf} = await pinAsDump(session, encoding);
       for (const state of this.states) {
         const {comparable, target} = state.wanted;
         if (!comparable || comparable.length === 0 || room === 0) continue;

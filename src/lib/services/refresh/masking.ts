@@ -6,8 +6,8 @@ import {countOf, formatCount} from '../../base/format.js';
 import {applyMasks, type MaskedRows, refusedValue} from '../../masks/apply-masks.js';
 import {
   findPersonalByDump,
-  findPersonalInDatabase,
   type PersonalColumn,
+  type PersonalFinder,
   type PersonalFindings,
 } from '../../masks/find-personal.js';
 import {type MaskRules, maskRules} from '../../masks/mask-rules.js';
@@ -24,11 +24,13 @@ import {
 } from '../../masks/plan-masks.js';
 import {tablesOfDump} from '../../masks/tables-of-dump.js';
 import {type MaskProof, proveMasks} from '../../masks/prove-masks.js';
+import {searchOtherTables} from '../../masks/search-other-tables.js';
 import {largeObjectTable} from '../../fingerprint/table-contents.js';
 import {withSession} from '../../postgres/client.js';
 import type {NamedTable} from '../../postgres/quote.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import type {Workers} from '../../postgres/in-sessions.js';
+import type {RowTakerOf} from '../../postgres/take-rows.js';
 import {readCatalog} from '../../rows/model/read-schema.js';
 import type {RunContext} from '../../run/run-context.js';
 import {columnNameParts} from '../../settings/column-name.js';
@@ -36,7 +38,6 @@ import type {Settings} from '../../settings/settings.js';
 import {type DumpDefinition, propertiesType} from '../../dump/dump-definitions.js';
 import {backupProperties} from '../restore/database-defaults.js';
 import {expectedTables} from '../restore/load-and-compare.js';
-import type {RowTakerOf} from '../../dump/sql/copy-stream.js';
 import type {RestorePlan} from '../restore/plan.js';
 import {readTableRows} from '../restore/read-rows.js';
 import {readDumpDefinitions} from '../restore/source.js';
@@ -47,6 +48,8 @@ import {withoutForeignSettings} from './target.js';
 
 export interface MaskingPlan {
   readonly rules: MaskRules;
+  /** Looks through the rows of the restored database while they are compared with the backup. */
+  readonly finder: PersonalFinder;
   /** The dump's statements for constraints and unique indexes. */
   readonly keys: readonly KeyStatement[];
   /** "schema.table.column" with the name of its mask. */
@@ -168,6 +171,7 @@ export async function planMasking(
   const nameOf = ({table, column}: (typeof columns)[number]): string => `${qualifiedName(table)}.${column}`;
   return {
     rules,
+    finder: findPersonalByDump(definitions, rules),
     keys: keyStatements(definitions.filter((one) => load.leftOut.why(one) === undefined)),
     subset,
     masks: columns.flatMap((rule) =>
@@ -248,7 +252,7 @@ async function readFirstRows(
 export interface Unproven extends Omit<Masked, 'proof'> {
   readonly plan: MaskPlan;
   readonly originals: Originals;
-  /** See `SearchedDatabase`. */
+  /** As for `proveMasks`. */
   readonly withoutAt: ReadonlySet<string>;
 }
 
@@ -260,7 +264,7 @@ function workersFor({settings, signal}: RunContext, connection: Connection, jobs
 const mostSessions = 4;
 
 /**
- * Looks through all rows again, and masks them.
+ * Looks through the rows that were not compared with the backup too, and masks the database.
  * @param hidden the restored database before it has keys, which nobody else can connect to
  * @param jobs maximum number of sessions; by default as many as cores, at most `mostSessions`
  * @throws PERSONAL_DATA, MASK_REFUSED, and the errors of `planMasks`
@@ -268,7 +272,7 @@ const mostSessions = 4;
 export async function maskDatabase(
   context: RunContext,
   hidden: Connection,
-  {rules, keys, subset}: MaskingPlan,
+  {rules, keys, subset, finder}: MaskingPlan,
   jobs?: number,
 ): Promise<Unproven> {
   const {progress, settings, signal} = context;
@@ -302,9 +306,10 @@ export async function maskDatabase(
           })
         : [];
       const {notLooked, withoutAt} = await progress.step('Look for personal data in all rows', async () => {
-        const found = await findPersonalInDatabase(workers, rules);
-        refuseUnruled({columns: found.columns, definitions: []}, '');
-        return found;
+        const withoutAt = await searchOtherTables(workers, rules, finder);
+        const {columns, notLooked} = finder.found();
+        refuseUnruled({columns, definitions: []}, '');
+        return {notLooked, withoutAt};
       });
       const masked = await progress.step('Mask', async (step) => {
         const plan = await planMasks(session, rules, tables);

@@ -330,7 +330,7 @@ async function compareRows(
       input.target,
       (session) =>
         withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
-          const copyOf = await pinAsDump(session);
+          const {copyOf} = await pinAsDump(session);
           for (const table of tables) {
             await readLiveRows(session, table, copyOf);
             losses.push(await table.result(input.hasDetails));

@@ -7,6 +7,7 @@ import {analyzeDatabase} from '../../postgres/databases/analyze-database.js';
 import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import {type DumpState, inspectHealth} from './compare/inspect-health.js';
+import type {RowTakerOf} from '../../postgres/take-rows.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {DumpedTable, ObjectName} from '../../fingerprint/table-contents.js';
 import {listDefinitions} from '../../dump/compare-definitions.js';
@@ -54,7 +55,7 @@ export async function loadAndCompare(
   if (!work) return joinOutcomes(await loadInto(context, load), await analyzeAndCompare(context, plan, target), ''); // prettier-ignore
   const loaded = await loadInto(context, load, 'rows');
   const none: Objects = {catalog: [], notes: [], notCompared: []};
-  const rows = await compareRows(context, plan, target, () => Promise.resolve(none));
+  const rows = await compareRows(context, plan, target, () => Promise.resolve(none), work.takerOf);
   joinOutcomes(loaded, rows, '');
   await context.checkpoint('staging.compared');
   await work.change(context, target);
@@ -104,12 +105,13 @@ async function compareWithBackup(
 
 type Objects = Omit<RestoreComparison, 'tables' | 'rows'>;
 
-/** Compares the rows, and in the same step what `also` compares. */
+/** Compares the rows, and in the same step what `also` compares. `takerOf` gets the rows too. */
 async function compareRows(
   context: RunContext,
   plan: RestorePlan,
   target: Connection,
   also: () => Promise<Objects>,
+  takerOf?: RowTakerOf,
 ): Promise<RestoreComparison> {
   const {signal} = context;
   const expected = expectedTables(plan);
@@ -118,6 +120,7 @@ async function compareRows(
     const {tables, differences: rows} = await compareRestored(target, [...expected, ...empty], {
       encoding: plan.source.encoding,
       signal,
+      ...(takerOf ? {takerOf} : {}),
       onBytes: (bytes) => step.advance(bytes, undefined, 'bytes'),
     });
     const count = tables.reduce((sum, table) => sum + table.rows, 0);

@@ -64,6 +64,7 @@ import {
 } from './source.js';
 import {unknownName} from '../../base/unknown-name.js';
 import {requireVisibleRows} from './visible-rows.js';
+import type {RowTakerOf} from '../../postgres/take-rows.js';
 import {describeLosses} from '../../catalog/shrink-alarm.js';
 
 export interface RestorePlan extends Pick<WhatToRestore, 'withDoubtful' | 'waiting'> {
@@ -115,6 +116,8 @@ export interface BeforeSwap {
   readonly properties: (context: RunContext, properties: DatabaseProperties) => DatabaseProperties;
   /** Whether the new database is dropped after `check`, and the target is not looked at and not touched. */
   readonly isDiscarded?: boolean;
+  /** Gets the restored rows while they are compared with the backup. */
+  readonly takerOf: RowTakerOf;
   /**
    * Changes the rows of the new database after they were compared with the backup, before it has indexes, keys and triggers. Until the
    * swap, the database belongs to the restoring role, and only that role can connect.

@@ -1,10 +1,11 @@
 /** Streams the rows of chosen tables out of a backup. */
 import {selectEntries} from '../../dump/archive-list.js';
 import {openPlainDump} from '../../dump/open-plain-dump.js';
-import {CopyStream, type RowTakerOf} from '../../dump/sql/copy-stream.js';
+import {CopyStream} from '../../dump/sql/copy-stream.js';
 import type {Tool} from '../../postgres/tools/find-tools.js';
 import {listArchive, streamArchive} from '../../postgres/tools/pg-restore.js';
 import type {NamedTable} from '../../postgres/quote.js';
+import type {RowTakerOf} from '../../postgres/take-rows.js';
 import {type VerifiedSource, readingOptions} from './source.js';
 
 export interface RowReading {

@@ -20,7 +20,7 @@ export interface RestoredTable {
 export async function compareRestored(
   target: Connection,
   expected: readonly DumpedTable[],
-  options: Pick<FingerprintOptions, 'encoding' | 'signal' | 'onBytes'>,
+  options: Pick<FingerprintOptions, 'encoding' | 'signal' | 'takerOf' | 'onBytes'>,
 ): Promise<{tables: RestoredTable[]; differences: string[]}> {
   const {missing, lacking} = await withSession(
     target,

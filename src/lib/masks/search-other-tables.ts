@@ -1,0 +1,45 @@
+/** Reads the tables of a restored database that a search for personal data has not seen. */
+import {qualifiedName} from '../base/qualified-name.js';
+import {fingerprintDatabase} from '../fingerprint/fingerprint.js';
+import {withSession} from '../postgres/client.js';
+import type {Workers} from '../postgres/in-sessions.js';
+import type {PersonalFinder} from './find-personal.js';
+import {type MaskRules, ruledColumns} from './mask-rules.js';
+import {readTables, type Table} from './read-tables.js';
+import {canContainText} from './text-columns.js';
+
+/**
+ * Rows that come from elsewhere than the backup's COPY statements are among them, such as those that a service already had.
+ * @param finder may have seen some tables
+ * @returns "schema.table" of each table without the character @ in any text
+ * @throws ROW_SECURITY where a policy hides rows
+ */
+export async function searchOtherTables(
+  {connection, sessions, signal}: Workers,
+  rules: MaskRules,
+  finder: PersonalFinder,
+): Promise<ReadonlySet<string>> {
+  const tables = await withSession(connection, readTables, {signal});
+  const isRuled = ruledColumns(rules);
+  const stored = ({columns}: Table): string[] =>
+    columns.flatMap(({name, generated}) => (generated ? [] : [name]));
+  const hasRows = ({kind, hasParts}: Table): boolean =>
+    (kind === 'table' || kind === 'partition') && !hasParts;
+  const others = tables
+    .filter(hasRows)
+    .filter(
+      (table) =>
+        !finder.hasSeen(
+          table,
+          stored(table).filter((name) => !isRuled(table.top, name)),
+        ),
+    )
+    .map((table) => ({schema: table.schema, name: table.name, columns: stored(table)}));
+  await fingerprintDatabase(connection, others, {sessions, signal, takerOf: finder.takerOf});
+  const computesText = ({columns}: Table): boolean =>
+    columns.some((column) => column.generated && canContainText(column));
+  const without = tables.filter(
+    (table) => table.kind === 'table' && !finder.hasSeenAt(table) && !computesText(table),
+  );
+  return new Set(without.map(qualifiedName));
+}
