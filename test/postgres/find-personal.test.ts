@@ -76,6 +76,10 @@ const signs = `
     (4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
   CREATE TABLE member (a jsonb, b jsonb, c jsonb, d jsonb, e jsonb, f jsonb, g jsonb);
   INSERT INTO member VALUES ('{"guest_phone": 7}', '{"surname" : "x"}', '{"line1":"x"}', '{"dob": "x"}', '{"apiKey": "x"}', '{"my_secret": ["x"]}', '{"secret": null, "zip": ""}');
+  CREATE DOMAIN document AS jsonb;
+  CREATE TABLE paper (a document, b jsonb, c text);
+  INSERT INTO paper VALUES ('{"phone": "7"}', jsonb_build_object('pad', repeat('x', 20000), 'street', 'Main'), repeat('x', 300000) || ' +34 612 345 678'),
+    (NULL, NULL, repeat('x', 300000) || ' anna@mail.example ' || repeat('x', 300000));
   CREATE TABLE customers (id int, name text, "user" int);
   CREATE TABLE product (id int, name text, address_id int, description text);
   CREATE TABLE log (at date NOT NULL, line text) PARTITION BY RANGE (at);
@@ -98,6 +102,9 @@ describe('signs', () => {
     'public.member.d: birth date 1 of 1',
     'public.member.e: token 1 of 1',
     'public.member.f: secret 1 of 1',
+    'public.paper.a: phone 1 of 2',
+    'public.paper.b: address 1 of 2',
+    'public.paper.c: email 1 of 2',
     'public.thing.Apellido: name 0 of 4',
     'public.thing.a: email 1 of 4',
     'public.thing.b: card 1 of 4',
@@ -127,10 +134,26 @@ describe('signs', () => {
     expect(listed(await inDatabase())).toEqual(expected);
   });
 
+  it('that cost much are not searched in long values and in rows after the first 10,000 of all partitions, which is said', async () => {
+    await database.run(`
+      CREATE TABLE many (n int, word text) PARTITION BY RANGE (n);
+      CREATE TABLE many_1 PARTITION OF many FOR VALUES FROM (0) TO (8000);
+      CREATE TABLE many_2 PARTITION OF many FOR VALUES FROM (8000) TO (20000);
+      INSERT INTO many SELECT n, '+34 612 345 678' || CASE WHEN n = 10001 THEN ' anna@mail.example' ELSE '' END FROM generate_series(0, 10001) n`);
+    const found = await inDatabase();
+    expect(listed(found)).toContain('public.many.word: email 1, phone 10000 of 10002');
+    const others = 'signs other than addresses, tokens and password hashes';
+    expect(found.notLooked).toEqual([
+      {of: 'public.many', reason: `${others} in rows after the first 10000`},
+      {of: 'public.paper', reason: `${others} in values of more than 250 kB`},
+    ]);
+  });
+
   it('do not count where a rule covers the column, and only the first rows count where a limit is set', async () => {
     const rules: MasksConfig = {
       'public.log.line': {mask: 'text'},
       'public.member': {rows: 'none'},
+      'public.paper': {rows: 'none'},
       'public.thing': {rows: 'none'},
     };
     expect(listed(await inDump(rules))).toEqual(['public.customers.name: name 0 of 0']);

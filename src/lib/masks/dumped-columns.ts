@@ -23,11 +23,9 @@ export function readDumpedTables(definitions: readonly DumpDefinition[]): Dumped
   const columnsOf = new Map<string, readonly DumpedColumn[]>();
   const names = new Map<string, NamedTable>();
   const parents = new Map<string, NamedTable>();
-  const enums = new Set<string>();
-  for (const {type, statements} of definitions) {
+  const types = readDumpedTypes(definitions);
+  for (const {statements} of definitions) {
     for (const statement of statements) {
-      const made = /^CREATE TYPE (.*) AS ENUM \(/.exec(statement)?.[1];
-      if (type === 'TYPE' && made !== undefined) enums.add(made);
       const attach = /^ALTER TABLE ONLY (.*) ATTACH PARTITION /.exec(statement);
       const parent = attach && readQualifiedName(attach[1] ?? '', 0);
       const child = attach && readQualifiedName(statement, attach[0].length);
@@ -41,7 +39,7 @@ export function readDumpedTables(definitions: readonly DumpDefinition[]): Dumped
       const table = start === undefined ? undefined : readQualifiedName(statement, start);
       if (!table) continue;
       names.set(qualifiedName(table), table);
-      columnsOf.set(qualifiedName(table), columnsIn(statement.slice(table.end), enums));
+      columnsOf.set(qualifiedName(table), columnsIn(statement.slice(table.end), types));
     }
   }
   return {
@@ -53,6 +51,55 @@ export function readDumpedTables(definitions: readonly DumpDefinition[]): Dumped
       return found ? {schema: found.schema, name: found.name} : {schema, name: rest.join('.')};
     },
   };
+}
+
+export interface DumpedTypes {
+  /** The type below each domain, and whether the domain refuses NULL. */
+  readonly domains: ReadonlyMap<string, {readonly type: string; readonly isNotNull: boolean}>;
+  readonly enums: ReadonlySet<string>;
+  readonly hasCitext: boolean;
+}
+
+/** Reads CREATE TYPE, CREATE DOMAIN and CREATE EXTENSION as pg_dump writes them. */
+export function readDumpedTypes(definitions: readonly DumpDefinition[]): DumpedTypes {
+  const domains = new Map<string, {type: string; isNotNull: boolean}>();
+  const enums = new Set<string>();
+  for (const statement of definitions.flatMap(({statements}) => statements)) {
+    const made = /^CREATE TYPE (.*) AS ENUM \(/.exec(statement)?.[1];
+    if (made !== undefined) enums.add(made);
+    const [, domain, rest] = /^CREATE DOMAIN (.*?) AS ([^\n]*)/.exec(statement) ?? [];
+    if (domain !== undefined && rest !== undefined)
+      domains.set(domain, {type: typeIn(rest), isNotNull: / NOT NULL\b/.test(rest)});
+  }
+  return {
+    domains,
+    enums,
+    hasCitext: definitions.some(({type, name}) => type === 'EXTENSION' && name === 'citext'),
+  };
+}
+
+/** The type below arrays and domains. */
+export function typeBelow(
+  type: string,
+  {domains}: Pick<DumpedTypes, 'domains'>,
+): {
+  readonly base: string;
+  readonly isArray: boolean;
+  readonly isDomain: boolean;
+  readonly isNotNull: boolean;
+} {
+  let base = type;
+  let [isArray, isDomain, isNotNull] = [false, false, false];
+  for (;;) {
+    const element = base.replace(/(?:\[\])+$/, '');
+    isArray ||= element !== base;
+    base = element;
+    const domain = domains.get(base);
+    if (!domain) return {base, isArray, isDomain, isNotNull};
+    isDomain = true;
+    isNotNull ||= domain.isNotNull;
+    base = domain.type;
+  }
 }
 
 /** A column as pg_dump writes it: each on a line of its own. */
@@ -87,10 +134,10 @@ export function typeIn(text: string): string {
     .trim();
 }
 
-function columnsIn(body: string, enums: ReadonlySet<string>): DumpedColumn[] {
+function columnsIn(body: string, types: DumpedTypes): DumpedColumn[] {
   return columnLines(body).flatMap(({name, type, isGenerated}) => {
     if (isGenerated) return [];
-    const isEnum = enums.has(type.replace(/(?:\[\])+$/, ''));
-    return [{name, family: isEnum ? 'other' : familyOf(type), isBytea: /^bytea(?:\[\])*$/.test(type)}];
+    const {base} = typeBelow(type, types);
+    return [{name, family: types.enums.has(base) ? 'other' : familyOf(base), isBytea: base === 'bytea'}];
   });
 }

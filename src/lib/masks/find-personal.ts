@@ -1,9 +1,10 @@
 /** Finds columns that look personal and have no rule: by their names and by their values, of which only counts leave it. */
+import {formatBytes} from '../base/format.js';
 import {qualifiedName} from '../base/qualified-name.js';
 import type {DumpDefinition} from '../dump/dump-definitions.js';
-import {decodeFields, RowShortener} from '../dump/sql/copy-rows.js';
+import {decodeFields, hasShortened, RowShortener} from '../dump/sql/copy-rows.js';
 import type {NamedTable} from '../postgres/quote.js';
-import type {RowTakerOf} from '../postgres/take-rows.js';
+import type {RowTaker, RowTakerOf} from '../postgres/take-rows.js';
 import {columnName} from '../settings/column-name.js';
 import {type DumpedColumn, readDumpedTables} from './dumped-columns.js';
 import {FieldsContaining} from './fields-containing.js';
@@ -37,16 +38,16 @@ interface ColumnCount {
   readonly matches: Map<PersonalKind, number>;
 }
 
-/** The rows of a COPY statement. */
-interface SeenRows {
-  /** "schema.table", for a partition its own. */
-  readonly label: string;
-  readonly top: string;
-  readonly columns: readonly string[];
-  /** Whether values of a column are searched. */
-  readonly isSearched: boolean;
-  readonly fields: FieldsContaining;
+/** The rows of a table and its partitions that came so far. */
+interface SeenTable {
+  /** Columns by "schema.table" of the table or partition whose rows came. */
+  readonly columns: Map<string, readonly string[]>;
   rows: number;
+  /** Rows that were not looked at because there were enough. */
+  rowsLeft: number;
+  hasAt: boolean;
+  hasSearchedColumns: boolean;
+  hasLongValues: boolean;
 }
 
 interface SearchedColumn {
@@ -69,6 +70,8 @@ export interface PersonalFinder {
 
 /** Rows of each table that are searched for signs that cost more than to read the row. */
 const firstRows = 10_000;
+/** Longer values are not searched for these, in bytes. */
+const longestValue = 250_000;
 
 /**
  * @param definitions of the dump
@@ -82,7 +85,14 @@ export function findPersonalByDump(
   const {columnsOf, topOf} = readDumpedTables(definitions);
   const isRuled = ruledColumns(rules);
   const counts = new Map<string, ColumnCount>();
-  const seen: SeenRows[] = [];
+  const seen = new Map<string, SeenTable>();
+  const seenOf = (table: NamedTable): SeenTable => {
+    const known = seen.get(qualifiedName(table));
+    if (known) return known;
+    const made = {columns: new Map(), rows: 0, rowsLeft: 0, hasAt: false, hasSearchedColumns: false, hasLongValues: false}; // prettier-ignore
+    seen.set(qualifiedName(table), made);
+    return made;
+  };
   const countOf = (table: NamedTable, {name, family}: Omit<DumpedColumn, 'isBytea'>): ColumnCount => {
     const key = JSON.stringify([table.schema, table.name, name]);
     const known = counts.get(key);
@@ -116,93 +126,124 @@ export function findPersonalByDump(
         const count = countOf(table, {name, family});
         return family === 'text' || family === 'json' ? {count, isJson: family === 'json'} : undefined;
       });
-      const isSearched = searched.some((each) => each !== undefined);
-      const found = new Set<string>();
-      const look = (value: string, column: number, isCheap: boolean): void => {
-        const of = searched[column];
-        if (!of) return;
-        for (const kind of kindsIn(value, of.isJson, isCheap)) {
-          const key = `${column} ${kind}`;
-          if (found.has(key)) continue;
-          found.add(key);
-          of.count.matches.set(kind, (of.count.matches.get(kind) ?? 0) + 1);
-        }
-      };
-      const shortened = new RowShortener((row) => {
-        for (const [column, value] of decodeFields(row, encoding).entries())
-          if (value !== null) look(value, column, false);
-      });
-      const fields = new FieldsContaining(
-        characters,
-        searched.map((each) => each !== undefined),
-        (field, column) => look(decodeFields(field, encoding)[0] ?? '', column, true),
-        () => found.clear(),
-      );
-      const own: SeenRows = {label, top: qualifiedName(table), columns: copy.columns, isSearched, fields, rows: 0}; // prettier-ignore
-      seen.push(own);
-      const isWanted = (): boolean => own.rows < mostRows && (isSearched || !fields.hasFirst);
-      const isFirst = (): boolean => isSearched && own.rows < firstRows;
-      return {
-        add: (buffer, start, end) => {
-          if (isWanted()) {
-            if (isFirst()) shortened.add(buffer, start, end);
-            fields.add(buffer, start, end);
-          }
-          own.rows++;
-        },
-        append: (buffer, start, end) => {
-          if (!isWanted()) return;
-          if (isFirst()) shortened.append(buffer, start, end);
-          fields.append(buffer, start, end);
-        },
-      };
+      const own = seenOf(table);
+      own.columns.set(label, copy.columns);
+      own.hasSearchedColumns ||= searched.some((each) => each !== undefined);
+      return new TableSearch(own, searched, encoding, mostRows);
     },
     found: () => {
-      const after = (count: number): string[] =>
-        seen
-          .filter((each) => each.isSearched && each.rows > count)
-          .map(({label}) => label)
+      const of = (isMeant: (table: SeenTable) => boolean): string[] =>
+        [...seen]
+          .filter(([, table]) => table.hasSearchedColumns && isMeant(table))
+          .map(([name]) => name)
           .sort();
-      return findingsOf([...counts.values()], seen, mostRows, [
-        ...after(mostRows).map((of) => ({of, reason: `rows after the first ${mostRows}`})),
-        ...(mostRows > firstRows
-          ? after(firstRows).map((of) => ({
-              of,
-              reason: `signs other than addresses, tokens and password hashes in rows after the first ${firstRows}`,
-            }))
-          : []),
-        ...[...unreadable].map(([of, reason]) => ({of, reason})),
+      const others = 'signs other than addresses, tokens and password hashes';
+      return findingsOf([...counts.values()], seen, [
+        ...of(({rowsLeft}) => rowsLeft > 0).map((each) => ({
+          of: each,
+          reason: `rows after the first ${mostRows}`,
+        })),
+        ...of(({rows}) => rows > firstRows).map((each) => ({
+          of: each,
+          reason: `${others} in rows after the first ${firstRows}`,
+        })),
+        ...of(({hasLongValues}) => hasLongValues).map((each) => ({
+          of: each,
+          reason: `${others} in values of more than ${formatBytes(longestValue)}`,
+        })),
+        ...[...unreadable].map(([each, reason]) => ({of: each, reason})),
       ]);
     },
     hasSeen: (table, columns) => {
-      const of = qualifiedName(table);
-      return seen.some(
-        ({label, columns: own}) => label === of && columns.every((name) => own.includes(name)),
-      );
+      const own = seen.get(qualifiedName(topOf(qualifiedName(table))))?.columns.get(qualifiedName(table));
+      return own !== undefined && columns.every((name) => own.includes(name));
     },
-    hasSeenAt: (table) => {
-      const of = qualifiedName(table);
-      return seen.some(({top, fields}) => top === of && fields.hasFirst);
-    },
+    hasSeenAt: (table) => seen.get(qualifiedName(table))?.hasAt === true,
   };
+}
+
+/** Searches the rows of a COPY statement. */
+class TableSearch implements RowTaker {
+  /** Columns and kinds that were found in the present row. */
+  private readonly found = new Set<string>();
+  private readonly shortener: RowShortener;
+  private readonly fields: FieldsContaining;
+  private rows = 0;
+
+  constructor(
+    private readonly table: SeenTable,
+    private readonly columns: readonly (SearchedColumn | undefined)[],
+    private readonly encoding: string,
+    private readonly mostRows: number,
+  ) {
+    this.shortener = new RowShortener((row) => this.lookAtRow(row), longestValue);
+    this.fields = new FieldsContaining(
+      characters,
+      columns.map((column) => column !== undefined),
+      (field, column) => this.look(decodeFields(field, encoding)[0] ?? '', column, true),
+      () => this.found.clear(),
+    );
+  }
+
+  add(buffer: Buffer, start: number, end: number): void {
+    const {table} = this;
+    if (this.rows >= this.mostRows) {
+      table.rowsLeft++;
+      return;
+    }
+    if (this.isFirst) this.shortener.add(buffer, start, end);
+    if (this.isSearched) this.fields.add(buffer, start, end);
+    table.hasAt ||= this.fields.hasFirst;
+    table.rows++;
+    this.rows++;
+  }
+
+  append(buffer: Buffer, start: number, end: number): void {
+    if (this.rows >= this.mostRows) return;
+    if (this.isFirst) this.shortener.append(buffer, start, end);
+    if (this.isSearched) this.fields.append(buffer, start, end);
+  }
+
+  private get isFirst(): boolean {
+    return this.table.hasSearchedColumns && this.table.rows < firstRows;
+  }
+
+  private get isSearched(): boolean {
+    return this.table.hasSearchedColumns || !this.fields.hasFirst;
+  }
+
+  private lookAtRow(row: Buffer): void {
+    if (hasShortened(row)) this.table.hasLongValues = true;
+    for (const [column, value] of decodeFields(row, this.encoding).entries())
+      if (value !== null) this.look(value, column, false);
+  }
+
+  private look(value: string, column: number, isCheap: boolean): void {
+    const of = this.columns[column];
+    if (!of) return;
+    const {matches} = of.count;
+    for (const kind of kindsIn(value, of.isJson, isCheap)) {
+      const key = `${column} ${kind}`;
+      if (this.found.has(key)) continue;
+      this.found.add(key);
+      matches.set(kind, (matches.get(kind) ?? 0) + 1);
+    }
+  }
 }
 
 /** The findings of the counts, by the names of the columns. */
 function findingsOf(
   counts: readonly ColumnCount[],
-  seen: readonly SeenRows[],
-  mostRows: number,
+  seen: ReadonlyMap<string, SeenTable>,
   notLooked: PersonalFindings['notLooked'],
 ): PersonalFindings {
-  const rowsOf = new Map<string, number>();
-  for (const {top, rows} of seen) rowsOf.set(top, (rowsOf.get(top) ?? 0) + Math.min(rows, mostRows));
   const columns = counts.flatMap(({schema, table: name, column, byName, matches}): PersonalColumn[] => {
     const all = new Map([...(byName === undefined ? [] : [[byName, 0] as const]), ...matches]);
     const kinds = [...all].map(([kind, found]) => ({kind, matches: found}));
     if (kinds.length === 0) return [];
     const table = qualifiedName({schema, name});
     return [
-      {table, column, key: columnName(schema, name, column), kinds, rowsLooked: rowsOf.get(table) ?? 0},
+      {table, column, key: columnName(schema, name, column), kinds, rowsLooked: seen.get(table)?.rows ?? 0},
     ];
   });
   return {columns: columns.sort((one, other) => (one.key < other.key ? -1 : 1)), notLooked};

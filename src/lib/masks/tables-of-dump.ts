@@ -2,7 +2,14 @@
 import {qualifiedName} from '../base/qualified-name.js';
 import type {DumpDefinition} from '../dump/dump-definitions.js';
 import {readIdentifier, readQualifiedName} from '../dump/sql/sql-names.js';
-import {type ColumnLine, columnLines, readDumpedTables, typeIn} from './dumped-columns.js';
+import {
+  type ColumnLine,
+  columnLines,
+  type DumpedTypes,
+  readDumpedTables,
+  readDumpedTypes,
+  typeBelow,
+} from './dumped-columns.js';
 import {type KeyStatement, keyStatements} from './future-keys.js';
 import type {DatabaseTables} from './plan-masks.js';
 import type {Column, Link, Table} from './read-tables.js';
@@ -24,7 +31,7 @@ const namesOfTypes: Readonly<Record<string, string>> = {
 /** Tables that the definitions do not describe whole are missing, such as those that inherit columns; the restored database decides about them. */
 export function tablesOfDump(definitions: readonly DumpDefinition[]): DatabaseTables {
   const {topOf} = readDumpedTables(definitions);
-  const types = readTypes(definitions);
+  const types = readDumpedTypes(definitions);
   const keys = keyStatements(definitions);
   const unique = uniqueColumns(keys);
   const identities = identityColumns(definitions);
@@ -76,43 +83,8 @@ const hasBrokenName = (body: string): boolean =>
 const keyOf = (table: {readonly schema: string; readonly name: string}, column: string): string =>
   JSON.stringify([table.schema, table.name, column]);
 
-interface DumpedTypes {
-  /** The type below each domain, and whether the domain refuses NULL. */
-  readonly domains: ReadonlyMap<string, {readonly type: string; readonly isNotNull: boolean}>;
-  readonly enums: ReadonlySet<string>;
-  readonly hasCitext: boolean;
-}
-
-function readTypes(definitions: readonly DumpDefinition[]): DumpedTypes {
-  const domains = new Map<string, {type: string; isNotNull: boolean}>();
-  const enums = new Set<string>();
-  for (const statement of definitions.flatMap(({statements}) => statements)) {
-    const made = /^CREATE TYPE (.*) AS ENUM \(/.exec(statement)?.[1];
-    if (made !== undefined) enums.add(made);
-    const [, domain, rest] = /^CREATE DOMAIN (.*?) AS ([^\n]*)/.exec(statement) ?? [];
-    if (domain !== undefined && rest !== undefined)
-      domains.set(domain, {type: typeIn(rest), isNotNull: / NOT NULL\b/.test(rest)});
-  }
-  return {
-    domains,
-    enums,
-    hasCitext: definitions.some(({type, name}) => type === 'EXTENSION' && name === 'citext'),
-  };
-}
-
 function columnOf({name, type, isGenerated, isNotNull}: ColumnLine, index: number, types: DumpedTypes): Column {
-  let base = type;
-  let [isArray, isDomain, notNull] = [false, false, isNotNull];
-  for (;;) {
-    const element = base.replace(/(?:\[\])+$/, '');
-    isArray ||= element !== base;
-    base = element;
-    const domain = types.domains.get(base);
-    if (!domain) break;
-    isDomain = true;
-    notNull ||= domain.isNotNull;
-    base = domain.type;
-  }
+  const {base, isArray, isDomain, isNotNull: domainNotNull} = typeBelow(type, types);
   const modifiers = /\((\d+)(?:,(-?\d+))?\)/.exec(base);
   const plain = base.replace(/\([^)]*\)/, '');
   const isCitext = types.hasCitext && /^[^."]+\.citext$/.test(plain);
@@ -130,7 +102,7 @@ function columnOf({name, type, isGenerated, isNotNull}: ColumnLine, index: numbe
     isEnum: types.enums.has(base),
     isDomain,
     isKnown: isCitext || !base.includes('.'),
-    notNull,
+    notNull: isNotNull || domainNotNull,
     generated: isGenerated,
     isAlwaysIdentity: false,
     isUnique: false,

@@ -3,14 +3,14 @@ import {createHash, type Hash} from 'node:crypto';
 import type {RowTaker} from '../../postgres/take-rows.js';
 import {textOf} from '../../postgres/client-encoding.js';
 
-/** Longer values are replaced. */
+/** Longer values are replaced, in bytes. */
 const longestValue = 1 << 14;
 const tabByte = 0x09;
 const tab = Buffer.of(tabByte);
 
 /**
  * Joins rows that arrive in pieces. A value of more than 16 KiB is replaced by its length and SHA-256, so that equal rows stay equal
- * and large values take no memory. COPY never writes a backslash before a bracket, so no real value looks like that.
+ * and large values take no memory. COPY never writes a backslash before a bracket, so no real value looks like that: see `hasShortened`.
  */
 export class RowShortener implements RowTaker {
   private row: Buffer[] = [];
@@ -18,12 +18,18 @@ export class RowShortener implements RowTaker {
   private valueBytes = 0;
   private hash: Hash | undefined;
 
-  /** @param onRow receives the row as its text line; the buffer is valid only during the call */
-  constructor(private readonly onRow: (row: Buffer) => void) {}
+  /**
+   * @param onRow receives the row as its text line; the buffer is valid only during the call
+   * @param longest another limit for values, in bytes
+   */
+  constructor(
+    private readonly onRow: (row: Buffer) => void,
+    private readonly longest = longestValue,
+  ) {}
 
   add(buffer: Buffer, start: number, end: number): void {
     const isWhole = this.row.length === 0 && this.valueBytes === 0;
-    if (isWhole && end - start <= longestValue) return this.onRow(buffer.subarray(start, end));
+    if (isWhole && end - start <= this.longest) return this.onRow(buffer.subarray(start, end));
     this.append(buffer, start, end);
     this.endValue();
     const row = Buffer.concat(this.row);
@@ -45,7 +51,7 @@ export class RowShortener implements RowTaker {
 
   private takeValue(piece: Buffer): void {
     this.valueBytes += piece.length;
-    if (!this.hash && this.valueBytes > longestValue) {
+    if (!this.hash && this.valueBytes > this.longest) {
       this.hash = createHash('sha256');
       for (const part of this.value) this.hash.update(part);
       this.value = [];
@@ -60,6 +66,11 @@ export class RowShortener implements RowTaker {
     this.valueBytes = 0;
     this.hash = undefined;
   }
+}
+
+/** Whether a value of the row was replaced. */
+export function hasShortened(row: Buffer): boolean {
+  return row.includes('\\(');
 }
 
 /** Longer keys are shortened. */
