@@ -9,7 +9,7 @@ import {PasswordMissing, passwordOf} from './connect/missing-password.js';
 import {enterServer, serverColumns, type ServerRow, startedAt} from './connect/one-server.js';
 import {pinnedSettings} from './pinned-settings.js';
 import {keepsSessions, startOwnSession} from './connect/pooler.js';
-import {emptySearchPath, readOwnSearchPath} from './search-path.js';
+import {emptySearchPath} from './search-path.js';
 import {type Encryption, encryptionOrder, tlsOptions} from './connect/tls.js';
 
 /** A row as the server sent it: all values as text, null as null. */
@@ -17,7 +17,7 @@ export type TextRow = Readonly<Record<string, string | null>>;
 
 export interface Session {
   /**
-   * Runs one statement; values are sent separately. Columns are returned as the server's text, never as numbers or dates.
+   * Runs one statement, after those that were asked for before; values are sent separately. Columns are returned as the server's text, never as numbers or dates.
    * @throws AppError with the code for the server's SQLSTATE
    */
   query(
@@ -33,8 +33,8 @@ export interface Session {
   readonly client: Client;
   /** Backend process id as the server reports it, for pg_cancel_backend and for naming blockers; the id in a pooler's protocol messages differs. */
   readonly backendPid: number;
-  /** The role's own search_path, as data: the session's is empty. Read once. */
-  ownSearchPath(): Promise<string>;
+  /** The role's own search_path, as `SHOW search_path` would print it: the session's is empty. */
+  readonly ownSearchPath: string;
 }
 
 /** How long a statement waits for a lock that nobody else queues for; other statements set less, ms. */
@@ -47,10 +47,12 @@ const longestLockWaitMs = 60_000;
 const pinSession = `
   ${emptySearchPath};
   SET jit = off; SET statement_timeout = 0; SET lock_timeout = ${longestLockWaitMs};
-  SELECT pg_catalog.set_config(s.name, p.value, false)
-    FROM pg_catalog.pg_settings s JOIN ${pinnedSettings} ON p.name = s.name
-   WHERE s.setting <> p.value AND (s.context <> 'superuser' OR current_setting('is_superuser') = 'on');
-  SELECT pg_catalog.pg_backend_pid() AS pid, ${serverColumns};
+  WITH s AS MATERIALIZED (SELECT * FROM pg_catalog.pg_settings),
+  pinned AS MATERIALIZED (
+    SELECT pg_catalog.set_config(s.name, p.value, false) FROM s JOIN ${pinnedSettings} ON p.name = s.name
+     WHERE s.setting <> p.value AND (s.context <> 'superuser' OR current_setting('is_superuser') = 'on'))
+  SELECT (SELECT count(*) FROM pinned) AS pinned, pg_catalog.pg_backend_pid() AS pid, ${serverColumns},
+         (SELECT reset_val FROM s WHERE name = 'search_path') AS own_path;
 `;
 
 export interface SessionOptions {
@@ -81,6 +83,7 @@ export async function withSession<T>(
   let backendPid = (client as Client & {processID?: number}).processID ?? 0;
   let watch: NodeJS.Timeout | undefined;
   let server: ServerRow | undefined;
+  let ownSearchPath = '';
   const cancel = (): void => {
     void cancelBackend(connection, backendPid, server);
     watch = breakWhenSilent(client);
@@ -92,15 +95,17 @@ export async function withSession<T>(
     try {
       if (!keepsSessions(connection))
         await startOwnSession(client, connection, backendPid, () => connect(connection, signal));
-      const result = [await client.query<Record<string, unknown>>(pinSession)].flat().at(-1);
-      backendPid = Number(result?.rows[0]?.['pid']);
-      server = enterServer(client, connection, result?.rows[0]);
+      const result = [await client.query<Record<string, string | null>>(pinSession)].flat().at(-1);
+      const [facts] = result?.rows ?? [];
+      backendPid = Number(facts?.['pid']);
+      ownSearchPath = facts?.['own_path'] ?? '';
+      server = enterServer(client, connection, facts);
     } catch (error) {
       throw error instanceof AppError
         ? error
         : explainDatabaseError(error, `The session on ${describeConnection(connection)}`);
     }
-    return await work(sessionOf(client, connection, backendPid, () => broken));
+    return await work(sessionOf(client, connection, {backendPid, ownSearchPath, ended: () => broken}));
   } catch (error) {
     signal?.throwIfAborted();
     if (broken && !(error instanceof AppError)) {
@@ -136,14 +141,20 @@ export async function withTransaction<T>(session: Session, mode: string, work: (
   return result;
 }
 
-/** @param ended returns the error that ended the session, if any */
+/** @param facts.ended returns the error that ended the session, if any */
 function sessionOf(
   client: Client,
   connection: Connection,
-  backendPid: number,
-  ended: () => Error | undefined,
+  {ended, ...facts}: Pick<Session, 'backendPid' | 'ownSearchPath'> & {ended: () => Error | undefined},
 ): Session {
-  const run = async (sql: string, values?: readonly unknown[]) => {
+  let before: Promise<unknown> = Promise.resolve();
+  const run = (sql: string, values?: readonly unknown[]) => {
+    // One after the other: the driver's own queue is deprecated.
+    const answer = before.then(() => runAlone(sql, values));
+    before = answer.catch(() => undefined);
+    return answer;
+  };
+  const runAlone = async (sql: string, values?: readonly unknown[]) => {
     try {
       return await client.query<Record<string, string | null>>({
         text: sql,
@@ -157,15 +168,12 @@ function sessionOf(
         : explainDatabaseError(broken, `The session on ${describeConnection(connection)}`);
     }
   };
-  let ownPath: Promise<string> | undefined;
-  const session: Session = {
+  return {
+    ...facts,
     client,
-    backendPid,
     query: async (sql, values) => (await run(sql, values)).rows,
     execute: async (sql, values) => (await run(sql, values)).rowCount ?? 0,
-    ownSearchPath: () => (ownPath ??= readOwnSearchPath(session)),
   };
-  return session;
 }
 
 async function connect(connection: Connection, signal?: AbortSignal): Promise<Client> {
@@ -179,6 +187,9 @@ async function connect(connection: Connection, signal?: AbortSignal): Promise<Cl
   return connectAsKnown(connection, signal);
 }
 
+/** Connections that only the second attempt made: later sessions of the run begin with it. */
+const refused = new WeakSet<Connection>();
+
 async function connectAsKnown(connection: Connection, signal?: AbortSignal): Promise<Client> {
   // Before the connection, because the server limits the time of a login.
   await connection.commandPassword?.refresh();
@@ -186,14 +197,18 @@ async function connectAsKnown(connection: Connection, signal?: AbortSignal): Pro
   const [first, second] = encryptionOrder(connection);
   const explain = (error: unknown): AppError =>
     explainDatabaseError(error, `Connecting to ${describeConnection(connection)} (${connection.origin})`);
-  try {
-    return await open(connection, first ?? 'plain', signal);
-  } catch (error) {
-    const failure = explain(error);
-    if (second === undefined || !isAboutEncryption(failure)) throw failure;
+  if (second === undefined || !refused.has(connection)) {
+    try {
+      return await open(connection, first ?? 'plain', signal);
+    } catch (error) {
+      const failure = explain(error);
+      if (second === undefined || !isAboutEncryption(failure)) throw failure;
+    }
   }
   try {
-    return await open(connection, second, signal);
+    const client = await open(connection, second, signal);
+    refused.add(connection);
+    return client;
   } catch (error) {
     throw explain(error);
   }

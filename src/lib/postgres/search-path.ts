@@ -7,19 +7,11 @@
 /** The parts of a session that are needed here. */
 interface Asked {
   query(sql: string, values?: readonly string[]): Promise<readonly Readonly<Record<string, string | null>>[]>;
-  ownSearchPath(): Promise<string>;
+  readonly ownSearchPath: string;
 }
 
 /** The first statement of every session. It contains no name that another schema could take. */
 export const emptySearchPath = `SELECT pg_catalog.set_config('search_path', '', false)`;
-
-/** The value of the role's own search_path, as `SHOW search_path` would print it. */
-export async function readOwnSearchPath(session: Pick<Asked, 'query'>): Promise<string> {
-  const [row] = await session.query(
-    `SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'`,
-  );
-  return row?.['reset_val'] ?? '';
-}
 
 /** The names in a list such as the value of search_path: `"$user", Shop` is [`$user`, `shop`]. */
 export function splitNames(list: string): string[] {
@@ -31,8 +23,8 @@ export function splitNames(list: string): string[] {
 }
 
 /** The schemas that the role searches for tables, in order; "$user" is the schema with the role's name. */
-export async function searchedSchemas(session: Pick<Asked, 'ownSearchPath'>): Promise<string[]> {
-  const names = splitNames(await session.ownSearchPath());
+export function searchedSchemas({ownSearchPath}: Pick<Asked, 'ownSearchPath'>): string[] {
+  const names = splitNames(ownSearchPath);
   // If pg_catalog is not named, it comes first (manual, 5.10.5).
   return names.includes('pg_catalog') ? names : ['pg_catalog', ...names];
 }
@@ -59,9 +51,7 @@ export function isVisibleSql(schemas: string): string {
  * @param session in a transaction, which must be rolled back if this rejects
  */
 export async function withOwnSearchPath<T>(session: Asked, work: () => Promise<T>): Promise<T> {
-  await session.query(`SELECT pg_catalog.set_config('search_path', $1, true)`, [
-    await session.ownSearchPath(),
-  ]);
+  await session.query(`SELECT pg_catalog.set_config('search_path', $1, true)`, [session.ownSearchPath]);
   const result = await work();
   await session.query(`SELECT pg_catalog.set_config('search_path', '', true)`);
   return result;

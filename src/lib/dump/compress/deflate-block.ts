@@ -1,5 +1,5 @@
-/** Deflates one block of a longer stream on the thread pool, so that several can run at the same time. */
-import {constants, createDeflate} from 'node:zlib';
+/** Deflates one block of a longer stream; large ones on the thread pool, so that several can run at the same time. */
+import {constants, createDeflate, deflateSync} from 'node:zlib';
 
 export interface DeflatedBlock {
   /** Raw deflate data that ends on a byte boundary, so that more can be appended. */
@@ -18,26 +18,31 @@ export const finalBlock = Buffer.from([0x03, 0x00]);
 const headerBytes = 2;
 const dictionaryIdBytes = 4;
 const adlerBytes = 4;
+/** To pass a smaller block to the thread pool takes more time than to deflate it. */
+const leastAsyncBytes = 1 << 16;
 
 /**
  * @param block must not change until the promise resolves
  * @param before the bytes before the block, at most `windowBytes`; empty for the first block
  * @param level 1 to 9
  */
-export function deflateBlock(block: Buffer, before: Buffer, level: number): Promise<DeflatedBlock> {
+export async function deflateBlock(block: Buffer, before: Buffer, level: number): Promise<DeflatedBlock> {
+  const options = {level, ...(before.length > 0 ? {dictionary: before} : {})};
+  const start = headerBytes + (before.length > 0 ? dictionaryIdBytes : 0);
+  if (block.length < leastAsyncBytes) {
+    const data = deflateSync(block, {...options, finishFlush: constants.Z_SYNC_FLUSH}).subarray(start);
+    // zlib writes the checksum only at the end of a stream; this second stream is not compressed.
+    const copied = deflateSync(block, {level: constants.Z_NO_COMPRESSION});
+    return {data, adler: copied.readUInt32BE(copied.length - adlerBytes), length: block.length};
+  }
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
-    const deflate = createDeflate({
-      level,
-      chunkSize: 1 << 18,
-      ...(before.length > 0 ? {dictionary: before} : {}),
-    });
+    const deflate = createDeflate({...options, chunkSize: 1 << 18});
     deflate.on('data', (part: Buffer) => parts.push(part));
     deflate.on('error', reject);
     deflate.on('end', () => {
       const whole = Buffer.concat(parts);
       const end = whole.length - adlerBytes - finalBlock.length;
-      const start = headerBytes + (before.length > 0 ? dictionaryIdBytes : 0);
       if (!whole.subarray(end, end + finalBlock.length).equals(finalBlock)) {
         reject(new Error('unexpected output of zlib at the end of a flushed stream'));
         return;

@@ -55,26 +55,27 @@ const hiddenBy = {
  * @throws PATTERN_MATCHES_NOTHING; ROW_SECURITY or PERMISSION_DENIED if a chosen table cannot be read completely
  */
 export async function selectForDump(session: Session, patterns: SelectionPatterns): Promise<DumpSelection> {
-  const ownership = await inspectOwnership(session);
+  const [ownership, schemas, hiddenNow, allTables] = await Promise.all([
+    inspectOwnership(session),
+    session.query('SELECT nspname AS name FROM pg_catalog.pg_namespace'),
+    inspectHiddenTables(session),
+    inspectTables(session),
+  ]);
   const {relations, isManaged} = ownership;
-  const schemas = parseRows(
-    schemaRow,
-    await session.query('SELECT nspname AS name FROM pg_catalog.pg_namespace'),
-  );
   requireMatches(
     patterns,
     relations,
-    schemas.map((row) => row.name),
+    parseRows(schemaRow, schemas).map((row) => row.name),
   );
   const platform = new Set(
     relations.flatMap((relation) => (isManaged && relation.party === 'platform' ? [keyOf(relation)] : [])),
   );
-  const hidden = new Map((await inspectHiddenTables(session)).map((table) => [keyOf(table), table.why]));
+  const hidden = new Map(hiddenNow.map((table) => [keyOf(table), table.why]));
 
   const chosen: TableSize[] = [];
   const leftOut: {table: string; reason: string}[] = [];
   const hiddenTables: HiddenTable[] = [];
-  for (const table of await inspectTables(session)) {
+  for (const table of allTables) {
     const why = platform.has(keyOf(table)) ? hidden.get(keyOf(table)) : undefined;
     const reason =
       whyLeftOut(table, patterns) ??

@@ -92,9 +92,9 @@ export async function inspectSystemIdentifier(session: Session): Promise<string 
 }
 
 export async function inspectIdentity(session: Session): Promise<DatabaseIdentity> {
-  const row = parseOnlyRow(
-    identityRow,
-    await session.query(`
+  // Together, so that the server does not wait for this program between them.
+  const [rows, systemIdentifier, provider] = await Promise.all([
+    session.query(`
       SELECT d.datname AS database, current_setting('server_version') AS version,
              current_setting('server_version_num') AS version_num,
              pg_catalog.pg_is_in_recovery() AS is_standby, d.datistemplate AS is_template,
@@ -102,12 +102,15 @@ export async function inspectIdentity(session: Session): Promise<DatabaseIdentit
              pg_catalog.pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collation, d.datctype AS ctype,
              pg_catalog.pg_get_userbyid(d.datdba) AS owner
         FROM pg_catalog.pg_database d WHERE d.datname = current_database()`),
-  );
+    inspectSystemIdentifier(session),
+    inspectProvider(session),
+  ]);
+  const row = parseOnlyRow(identityRow, rows);
   return {
     database: row.database,
     version: row.version,
     major: Math.floor(row.version_num / 10_000),
-    systemIdentifier: await inspectSystemIdentifier(session),
+    systemIdentifier,
     isStandby: row.is_standby,
     isTemplate: row.is_template,
     sizeBytes: row.size,
@@ -116,7 +119,7 @@ export async function inspectIdentity(session: Session): Promise<DatabaseIdentit
       encoding: row.encoding,
       collation: row.collation,
       ctype: row.ctype,
-      ...(await inspectProvider(session)),
+      ...provider,
     },
   };
 }
@@ -193,7 +196,7 @@ export async function inspectTables(session: Session): Promise<TableSize[]> {
        WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        ORDER BY size DESC, 1, 2`,
-      [await searchedSchemas(session)],
+      [searchedSchemas(session)],
     ),
   );
   return rows.map((row) => ({

@@ -120,7 +120,7 @@ export interface Ownership {
 export async function inspectOwnership(session: Session): Promise<Ownership> {
   const row = z.object({facts: jsonText(factsSchema)});
   return decideOwnership(
-    parseOnlyRow(row, await session.query(factsQuery, [await searchedSchemas(session)])).facts,
+    parseOnlyRow(row, await session.query(factsQuery, [searchedSchemas(session)])).facts,
   );
 }
 

@@ -65,16 +65,17 @@ async function lookForTools(name: ToolName, settings: Settings): Promise<Found> 
       : [settings.pgBin];
   // By real path, so that a tool reached through several links runs once.
   const paths = new Map<string, string>();
-  for (const folder of folders.filter((one) => one !== '')) {
+  const inFolder = async (folder: string): Promise<[string, string] | undefined> => {
     const path = join(folder, name + executableSuffix);
     try {
       await access(path, constants.X_OK);
     } catch {
-      continue; // not in this folder
+      return undefined; // not in this folder
     }
-    const real = await realpath(path);
-    if (!paths.has(real)) paths.set(real, path);
-  }
+    return [await realpath(path), path];
+  };
+  for (const found of await Promise.all(folders.filter((one) => one !== '').map(inFolder)))
+    if (found && !paths.has(found[0])) paths.set(...found);
   const isWrapper = ([real]: [string, string]): boolean => basename(real) === 'pg_wrapper';
   const found = await askVersions(
     name,
@@ -147,16 +148,13 @@ export async function usualFolders(programFiles = 'C:\\Program Files'): Promise<
     '/Applications/Postgres.app/Contents/Versions',
     join(programFiles, 'PostgreSQL'),
   ]; // prettier-ignore
-  const folders = ['/usr/local/pgsql/bin'];
-  for (const parent of parents) {
-    for (const child of await namesIn(parent)) {
-      if (/^(?:\d+(?:\.\d+)?|latest|libpq|postgresql(?:@\d+)?)$/.test(child))
-        folders.push(join(parent, child, 'bin'));
-    }
-  }
-  for (const child of await namesIn('/usr'))
-    if (/^pgsql-\d+$/.test(child)) folders.push(join('/usr', child, 'bin')); // Red Hat
-  return folders;
+  const programs = async (parent: string, version: RegExp): Promise<string[]> =>
+    (await namesIn(parent)).flatMap((child) => (version.test(child) ? [join(parent, child, 'bin')] : []));
+  const found = await Promise.all([
+    ...parents.map((parent) => programs(parent, /^(?:\d+(?:\.\d+)?|latest|libpq|postgresql(?:@\d+)?)$/)),
+    programs('/usr', /^pgsql-\d+$/), // Red Hat
+  ]);
+  return ['/usr/local/pgsql/bin', ...found.flat()];
 }
 
 async function namesIn(folder: string): Promise<string[]> {

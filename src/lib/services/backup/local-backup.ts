@@ -31,7 +31,7 @@ import {countOf, formatBytes} from '../../base/format.js';
 import type {DumpSelection} from '../../postgres/inspect/dump-selection.js';
 import type {Session} from '../../postgres/client.js';
 import {inspectDatabaseProperties} from '../../postgres/databases/database-properties.js';
-import {inspectInventory} from '../../postgres/inspect/inspect-inventory.js';
+import {inspectInventory, type Inventory} from '../../postgres/inspect/inspect-inventory.js';
 import {withLockWatch} from '../../postgres/databases/lock-watch.js';
 import {inspectToolEnvironment} from '../../postgres/tools/tool-environment.js';
 import {readWithoutLocks, withSnapshot} from '../../postgres/snapshot.js';
@@ -274,29 +274,22 @@ async function dump(
     dumpAgainOnce(context, async (isSecond) => {
       if (isSecond) await emptyDump(place);
       return withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
-        const {selection, inventory, properties, tail, environment} = await readWithoutLocks(
-          session,
-          async () => ({
-            selection: await currentSelection(session, plan),
-            inventory: await inspectInventory(session),
-            properties: await propertiesOf(session),
-            tail: await tailOf(session, plan.options),
-            environment: await inspectToolEnvironment(session),
-          }),
-        );
-        const tracker = trackDump(step, {
-          tables: selection.tables,
-          outputPath: place.partialPath,
-          expectedBytes: plan.estimateBytes,
-          isMeasured: plan.isEstimateMeasured,
-          parallelJobs: isSecond ? 1 : plan.options.parallelJobs,
-        });
-        const options = dumpOptions({...plan, selection}, snapshot);
-        let passed: WrittenDump | undefined;
-        try {
-          passed = await besideSnapshot(session, plan, () =>
-            withLockWatch(dumpWatch(context, plan), (signal) =>
-              writeDump(
+        const reading = readFacts(session, plan);
+        const {selection, inventory, properties, passed} = await besideSnapshot(session, plan, () =>
+          // Its session is opened while this one reads.
+          withLockWatch(dumpWatch(context, plan), async (signal) => {
+            const {tail, environment, ...facts} = await reading;
+            const tracker = trackDump(step, {
+              tables: facts.selection.tables,
+              outputPath: place.partialPath,
+              expectedBytes: plan.estimateBytes,
+              isMeasured: plan.isEstimateMeasured,
+              parallelJobs: isSecond ? 1 : plan.options.parallelJobs,
+            });
+            const current = {...plan, selection: facts.selection};
+            const options = dumpOptions(current, snapshot);
+            try {
+              const passed = await writeDump(
                 {...context, signal},
                 {
                   tool: plan.tool,
@@ -309,15 +302,16 @@ async function dump(
                   onTable: tracker.onTable,
                   environment,
                   verify: plan.options.isVerified
-                    ? (bytes) => verifyStream({...context, signal}, {...plan, selection}, bytes)
+                    ? (bytes) => verifyStream({...context, signal}, current, bytes)
                     : undefined,
                 },
-              ),
-            ),
-          );
-        } finally {
-          tracker.stop();
-        }
+              );
+              return {...facts, passed};
+            } finally {
+              tracker.stop();
+            }
+          }),
+        );
         await context.checkpoint('backup.dumped');
         await syncDump(place);
         await context.checkpoint('backup.synced');
@@ -328,18 +322,37 @@ async function dump(
   );
 }
 
-/** Settings, privileges and comment of the database, as text. */
-export async function propertiesOf(session: Session): Promise<string> {
-  return JSON.stringify(await inspectDatabaseProperties(session));
+/** Reads the facts for a dump from the snapshot of the session. A failure is only reported to those who await it. */
+export function readFacts(session: Session, plan: BackupPlan): Promise<DumpFacts> {
+  const reading = readWithoutLocks(session, async () => {
+    const [selection, inventory, properties, environment] = await Promise.all([
+      currentSelection(session, plan),
+      inspectInventory(session),
+      inspectDatabaseProperties(session),
+      inspectToolEnvironment(session),
+    ]);
+    const {format, isCompressed} = plan.options;
+    return {
+      selection,
+      inventory,
+      properties: JSON.stringify(properties),
+      tail: formats[format].isArchive ? undefined : propertiesLine(properties, isCompressed),
+      environment,
+    };
+  });
+  reading.catch(() => undefined);
+  return reading;
 }
 
-/** pg_dump writes the settings and the comment of the database only into archives. */
-export async function tailOf(
-  session: Session,
-  {format, isCompressed}: BackupPlan['options'],
-): Promise<Buffer | undefined> {
-  if (formats[format].isArchive) return undefined;
-  return propertiesLine(await inspectDatabaseProperties(session), isCompressed);
+interface DumpFacts {
+  readonly selection: DumpSelection;
+  readonly inventory: Inventory;
+  /** Settings, privileges and comment of the database, as text. */
+  readonly properties: string;
+  /** pg_dump writes the settings and the comment of the database only into archives. */
+  readonly tail: Buffer | undefined;
+  /** Variables for pg_dump. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 /** @throws VERIFY_FAILED if the file differs from the streamed bytes */

@@ -57,15 +57,19 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
   const encryption = request.encryption ?? (await encryptionOf(context, {isRequired: false}));
   requireEncryption(encryption);
   const warnings: string[] = [];
-  searchAhead(['pg_dump', 'pg_restore'], settings);
-  // Beside the answers of the server.
-  const catalogue = readCatalogue(folder);
-  catalogue.catch(() => undefined); // reported where it is needed
   return withSession(
     connection,
     async (session) => {
-      const visible = await visibleTransactions(session);
-      const identity = await inspectIdentity(session);
+      const answers = Promise.all([
+        visibleTransactions(session),
+        selectForDump(session, asked),
+        inspectIdentity(session),
+      ]);
+      // While the server works on them.
+      searchAhead(['pg_dump', 'pg_restore'], settings);
+      const catalogue = readCatalogue(folder);
+      catalogue.catch(() => undefined); // reported where it is needed
+      const [visible, selection, identity] = await answers;
       const tool = await findDumpTool(settings, identity.major, asked.compressMethod, signal);
       if (request.preset !== undefined)
         warnings.push(
@@ -76,7 +80,6 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
         warnings.push(
           `pg_dump ignores schemas when tables are given: ${schemas.join(', ')} had no effect (write --include-table SCHEMA.TABLE).`,
         );
-      const selection = await selectForDump(session, asked);
       if (selection.unreadable.length > 0)
         warnings.push(describeUnreadable(selection.unreadable.map(({table}) => table)));
       if (selection.referenced.length > 0)

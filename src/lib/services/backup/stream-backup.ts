@@ -3,10 +3,8 @@ import {backupExtension, formats} from '../../base/formats.js';
 import {backupId} from '../../catalog/backup-name.js';
 import {type BackupRecord, contentOf, formatBackupRecord, rowsOf} from '../../catalog/backup-record.js';
 import {AppError} from '../../base/errors.js';
-import {inspectInventory} from '../../postgres/inspect/inspect-inventory.js';
 import {withLockWatch} from '../../postgres/databases/lock-watch.js';
-import {inspectToolEnvironment} from '../../postgres/tools/tool-environment.js';
-import {readWithoutLocks, withSnapshot} from '../../postgres/snapshot.js';
+import {withSnapshot} from '../../postgres/snapshot.js';
 import type {RunContext} from '../../run/run-context.js';
 import {isAway, type Place} from '../../storage/place.js';
 import {openPlace} from '../../storage/open-place.js';
@@ -17,20 +15,13 @@ import {clearStaged, requireReachable} from '../../storage/transfer-backup.js';
 import {runHook} from '../../run/run-hook.js';
 import {openJournal} from '../../run/journal.js';
 import {describeDump} from './dump-progress.js';
-import {propertiesOf, tailOf} from './local-backup.js';
+import {readFacts} from './local-backup.js';
 import type {BackupRequest} from './options.js';
 import {besideSnapshot, dumpAgainOnce, dumpWatch} from './dump-again.js';
 import {type BackupResult, describePlan, toRecord, toResult} from './result.js';
 import type {Encryption} from '../../encryption/settings.js';
 import {requireOpening} from '../../storage/try-keys.js';
-import {
-  type BackupPlan,
-  currentSelection,
-  dumpOptions,
-  planBackup,
-  plannedInventory,
-  volatileTables,
-} from './plan.js';
+import {type BackupPlan, dumpOptions, planBackup, plannedInventory, volatileTables} from './plan.js';
 import {findShrink} from './shrink-check.js';
 import {verifyStream} from './verify-dump.js';
 import {passDump} from './run-dump.js';
@@ -157,16 +148,7 @@ async function dumpTo(
     async (step) =>
       dumpAgainOnce(context, () =>
         withSnapshot(plan.connection, context.signal, async (session, snapshot) => {
-          const {selection, found, environment, properties, tail} = await readWithoutLocks(
-            session,
-            async () => ({
-              selection: await currentSelection(session, plan),
-              found: await inspectInventory(session),
-              environment: await inspectToolEnvironment(session),
-              properties: await propertiesOf(session),
-              tail: await tailOf(session, plan.options),
-            }),
-          );
+          const reading = readFacts(session, plan);
           const send = (source: AsyncIterable<Buffer>) =>
             writeChecked(context, {
               to,
@@ -177,27 +159,32 @@ async function dumpTo(
               onBytes: (bytes) => step.advance(bytes, plan.estimateBytes, 'bytes'),
             });
           const sent = await besideSnapshot(session, plan, () =>
-            withLockWatch(dumpWatch(context, plan), (signal) =>
-              passDump(
+            // Its session is opened while this one reads.
+            withLockWatch(dumpWatch(context, plan), async (signal) => {
+              const {tail, environment, ...facts} = await reading;
+              const current = {...plan, selection: facts.selection};
+              const passed = await passDump(
                 {...context, signal},
                 {
                   tool: plan.tool,
                   connection: plan.connection,
-                  options: dumpOptions({...plan, selection}, snapshot),
+                  options: dumpOptions(current, snapshot),
                   recompressLevel: plan.options.recompressLevel,
                   fingerprints: plan.options.hasFingerprints,
                   tail,
                   environment,
                   verify: plan.options.isVerified
-                    ? (bytes) => verifyStream({...context, signal}, {...plan, selection}, bytes)
+                    ? (bytes) => verifyStream({...context, signal}, current, bytes)
                     : undefined,
                 },
                 send,
-              ),
-            ),
+              );
+              return {...passed, ...facts};
+            }),
           );
+          const {selection} = sent;
           step.note(describeDump(selection.tables.length, sent.verified, sent.written.stored.sizeBytes));
-          return {...sent, selection, properties, inventory: {...found, ...plannedInventory(selection)}};
+          return {...sent, inventory: {...sent.inventory, ...plannedInventory(selection)}};
         }),
       ),
   );
