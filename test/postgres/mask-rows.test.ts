@@ -1,5 +1,5 @@
 /** Masks in a restored database: values change, keys and joins stay, and the check finds each leak. */
-import {createHash, createHmac, randomBytes} from 'node:crypto';
+import {randomBytes} from 'node:crypto';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {applyMasks, type MaskedRows} from '../../src/lib/masks/apply-masks.js';
 import {maskRules} from '../../src/lib/masks/mask-rules.js';
@@ -176,7 +176,7 @@ describe('every mask', () => {
             "big": "6175204847856645756",
             "born": "1980-01-09",
             "contact": "277d67332403b1b8fc3b@masked.invalid",
-            "email": "dB6BcC65e5420C5d162b@masked.invalid",
+            "email": "dB6BcC65e5420C5d162b@MaSKED.iNvALiD",
             "extra": "{"items": [{"sku": "A", "note": "64d421ef9a13f676"}], "customer": {"age": 7, "email": "204633f84d4117b19699@masked.invalid"}}",
             "flag": null,
             "id": "7",
@@ -236,7 +236,7 @@ describe('every mask', () => {
             "big": null,
             "born": null,
             "contact": null,
-            "email": "62F468434c6554697bA5@masked.invalid",
+            "email": "62F468434c6554697bA5@MAsKED.INVaLid",
             "extra": "{"customer": null}",
             "flag": null,
             "id": "1002",
@@ -559,31 +559,19 @@ describe('a rule', () => {
   });
 });
 
-/** A key under which the hashes choose no capital for the address: the case of one key in sixty. */
-function keyWithoutCapitals(address: string): Buffer<ArrayBuffer> {
-  for (let number = 0; ; number += 1) {
-    const key = Buffer.from(`the key of a test, ${number}`);
-    const own = createHmac('sha256', key).update('masks').digest();
-    const hash = (kind: string, text: string): Buffer =>
-      createHash('sha256').update(own).update(`${kind}:${text}`).digest();
-    const word = hash('email', address.toLowerCase()).toString('hex').slice(0, 20);
-    const spelling = hash('spelling', address);
-    // PostgreSQL counts the bits of a byte from the lowest one, the letters from 1.
-    const isCapital = (letter: string, at: number): boolean =>
-      /[a-f]/.test(letter) && (((spelling[(at + 1) >> 3] ?? 0) >> ((at + 1) & 7)) & 1) === 1;
-    if (/[a-f]/.test(word) && ![...word].some(isCapital)) return key;
-  }
-}
-
-it('masks of two spellings of one address differ under every key', async () => {
+it('masks of spellings of one address differ, and only in capitals', async () => {
   database = await createTempDatabase('template0');
   await database.run(`CREATE TABLE person (id int PRIMARY KEY, email text NOT NULL UNIQUE);
-    INSERT INTO person VALUES (1, 'MIXED@Shop.Example'), (2, 'mixed@shop.example')`);
-  const key = keyWithoutCapitals('MIXED@Shop.Example');
-  const {proof} = await mask({'public.person.email': {mask: 'email'}}, {key});
+    INSERT INTO person SELECT n, string_agg(CASE WHEN n >> i & 1 = 1 THEN upper(letter) ELSE letter END, '' ORDER BY i) || '@shop.example'
+      FROM generate_series(0, 255) n, (SELECT i, substr('abcdefgh', i + 1, 1) FROM generate_series(0, 7) i) l(i, letter) GROUP BY n`);
+  const {proof} = await mask(
+    {'public.person.email': {mask: 'email'}},
+    {key: Buffer.from('the key of a test')},
+  );
   expect(proof.passed).toBe(true);
+  expect(proof.checks).toContainEqual({kind: 'addresses', of: 'public.person', compared: 0, failed: 0});
   expect(await one(`SELECT count(DISTINCT email) || ' ' || count(DISTINCT lower(email)) FROM person`)).toBe(
-    '2 1',
+    '256 1',
   );
   await database.drop();
 });

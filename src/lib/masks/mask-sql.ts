@@ -87,13 +87,12 @@ function maskText(mask: TextMask, value: string, limit: number, hashOf: HashOf):
     case 'hash':
       return hexOf(hashOf('hash', value), width);
     case 'email': {
-      const count = width - maskedDomain.length - 1;
-      const word = hexOf(hashOf('email', `lower(${value})`), count);
-      // Spellings of one address differ only in capitals, and so do their masks: without any, it would be that of the lower-case spelling.
-      const capitals = `string_agg(CASE WHEN get_bit(m.h, i) = 1 THEN upper(substr(m.w, i, 1)) ELSE substr(m.w, i, 1) END, '' ORDER BY i)`;
-      const spelt = `(SELECT coalesce(nullif(${capitals}, min(m.w)), upper(min(m.w)))
-        FROM (SELECT ${keyedHash('spelling', value)} AS h, ${word} AS w) m, generate_series(1, ${count}) i)`;
-      return `(CASE WHEN ${value} = lower(${value}) THEN ${word} ELSE ${spelt} END || '@${maskedDomain}')`;
+      const digits = hexOf(hashOf('email', `lower(${value})`), width - maskedDomain.length - 1);
+      const made = `(${digits} || '@${maskedDomain}')`;
+      // Spellings of one address differ only in capitals, and so do their masks, in the domain too: the digits have few letters.
+      const spelt = `(SELECT string_agg(CASE WHEN get_bit(m.h, i) = 1 THEN upper(substr(m.w, i, 1)) ELSE substr(m.w, i, 1) END, '' ORDER BY i)
+        FROM (SELECT ${keyedHash('spelling', value)} AS h, ${made} AS w) m, generate_series(1, ${width}) i)`;
+      return `CASE WHEN ${value} = lower(${value}) THEN ${made} ELSE ${spelt} END`;
     }
     case 'name':
       return wordOf(hashOf('name', value), width);

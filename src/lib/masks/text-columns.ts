@@ -21,9 +21,9 @@ export function textsOf(from: string, columns: readonly Column[]): string {
 
 const withoutMasked = (text: string): string => `replace(${text}, ${quoteLiteral(`@${maskedDomain}`)}, ' ')`;
 
-/** SQL: whether the text can contain an address that is not masked. */
+/** SQL: whether the text can contain an address that is not masked. Few rows have masked addresses with capitals, so these alone are read in lower case. */
 export function hasAddress(text: string): string {
-  return `CASE WHEN strpos(${text}, '@') > 0 THEN strpos(${withoutMasked(text)}, '@') > 0 ELSE false END`;
+  return `CASE WHEN strpos(${text}, '@') = 0 THEN false WHEN strpos(${withoutMasked(text)}, '@') = 0 THEN false ELSE strpos(${withoutMasked(`lower(${text})`)}, '@') > 0 END`;
 }
 
 const addressCharacter = String.raw`[^\s@<>"(),;:'\\\[\]{}|=/?&#!*${'`'}]`;
