@@ -149,6 +149,18 @@ describe('signs', () => {
     ]);
   });
 
+  it('are found where a type or a broken name resembles a type without text', async () => {
+    await database.run(`
+      CREATE SCHEMA path;
+      CREATE TYPE path.entry AS (a text);
+      CREATE TYPE contact_range AS (a text);
+      CREATE TABLE odd (a path.entry, b contact_range, "x\n    c bytea" int, c text);
+      INSERT INTO odd VALUES (ROW('anna@mail.example'), ROW('anna@mail.example'), 1, 'anna@mail.example')`);
+    const odd = ['a', 'b', 'c'].map((name) => `public.odd.${name}: email 1 of 1`);
+    expect(listed(await inDump()).filter((one) => one.includes('odd'))).toEqual(odd);
+    expect(listed(await inDatabase()).filter((one) => one.includes('odd'))).toEqual(odd);
+  });
+
   it('do not count where a rule covers the column, and only the first rows count where a limit is set', async () => {
     const rules: MasksConfig = {
       'public.log.line': {mask: 'text'},
@@ -206,7 +218,9 @@ it('names the tables without @ in any text, which need no second search', async 
     CREATE TABLE ruled (word text, note text); INSERT INTO ruled VALUES ('a', 'a@b');
     CREATE TABLE computed (id int, word text GENERATED ALWAYS AS (id::text || '@') STORED); INSERT INTO computed VALUES (1);
     CREATE TABLE large (id int, word text); INSERT INTO large SELECT n, repeat('x', 1000) FROM generate_series(1, 40000) n;
-    INSERT INTO large VALUES (0, 'x@y')`);
+    INSERT INTO large VALUES (0, 'x@y');
+    CREATE TABLE "in\nparts" (n int, word text) PARTITION BY LIST (n);
+    CREATE TABLE part PARTITION OF "in\nparts" DEFAULT; INSERT INTO part VALUES (1, 'x@y')`);
   const {withoutAt} = await inDatabase({'public.ruled.note': {mask: 'keep', reason: 'a test'}});
   expect([...withoutAt]).toEqual(['public.plain']);
   await database.run('DELETE FROM large WHERE id = 0; UPDATE ruled SET note = NULL');

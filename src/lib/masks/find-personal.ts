@@ -64,7 +64,7 @@ export interface PersonalFinder {
   readonly found: () => PersonalFindings;
   /** Whether it got the rows of the table, or of the partition, with these columns. */
   readonly hasSeen: (table: NamedTable, columns: readonly string[]) => boolean;
-  /** Whether it got a row with the character @, of the table or its partitions. */
+  /** Whether it got a row with the character @ of the table, or of a table that it is a partition of. */
   readonly hasSeenAt: (table: NamedTable) => boolean;
 }
 
@@ -122,7 +122,9 @@ export function findPersonalByDump(
       const known = columnsOf.get(label) ?? [];
       const searched = copy.columns.map((name): SearchedColumn | undefined => {
         if (isRuled(table, name)) return undefined;
-        const {family} = known.find((each) => each.name === name) ?? {family: 'text' as const};
+        // A name or default with line breaks can look like a column of the same name.
+        const [column, ...more] = known.filter((each) => each.name === name);
+        const family = column && more.length === 0 ? column.family : 'text';
         const count = countOf(table, {name, family});
         return family === 'text' || family === 'json' ? {count, isJson: family === 'json'} : undefined;
       });
@@ -158,7 +160,7 @@ export function findPersonalByDump(
       const own = seen.get(qualifiedName(topOf(qualifiedName(table))))?.columns.get(qualifiedName(table));
       return own !== undefined && columns.every((name) => own.includes(name));
     },
-    hasSeenAt: (table) => seen.get(qualifiedName(table))?.hasAt === true,
+    hasSeenAt: (table) => seen.get(qualifiedName(topOf(qualifiedName(table))))?.hasAt === true,
   };
 }
 

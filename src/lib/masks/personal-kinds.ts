@@ -118,13 +118,14 @@ export function kindByName(table: string, column: string, family: TypeFamily): P
     : undefined;
 }
 
-/** The family of a type as pg_dump and format_type write it; types that are not known may contain text. */
+/** The family of a type as pg_dump writes it; types that are not known, and all of other schemas, may contain text. */
 export function familyOf(type: string): TypeFamily {
   const base = type
     .replace(/^pg_catalog\./, '')
     .replace(/\(.*$/, '')
     .replace(/(?:\[\])+$/, '')
     .trim();
+  if (base.includes('.')) return 'text';
   if (/^jsonb?$/.test(base)) return 'json';
   if (/^(?:smallint|integer|bigint|numeric|real|double precision|oid|money)\b/.test(base)) return 'number';
   if (/^(?:date|timestamp)\b/.test(base)) return 'date';

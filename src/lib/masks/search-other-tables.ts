@@ -25,8 +25,8 @@ export async function searchOtherTables(
     columns.flatMap(({name, generated}) => (generated ? [] : [name]));
   const hasRows = ({kind, hasParts}: Table): boolean =>
     (kind === 'table' || kind === 'partition') && !hasParts;
-  const others = tables
-    .filter(hasRows)
+  const filled = tables.filter(hasRows);
+  const others = filled
     .filter(
       (table) =>
         !finder.hasSeen(
@@ -38,8 +38,10 @@ export async function searchOtherTables(
   await fingerprintDatabase(connection, others, {sessions, signal, takerOf: finder.takerOf});
   const computesText = ({columns}: Table): boolean =>
     columns.some((column) => column.generated && canContainText(column));
+  // The dump does not describe the partitions of an extension.
+  const withAt = new Set(filled.filter(finder.hasSeenAt).map(({top}) => qualifiedName(top)));
   const without = tables.filter(
-    (table) => table.kind === 'table' && !finder.hasSeenAt(table) && !computesText(table),
+    (table) => table.kind === 'table' && !withAt.has(qualifiedName(table)) && !computesText(table),
   );
   return new Set(without.map(qualifiedName));
 }
