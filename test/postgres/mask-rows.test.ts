@@ -10,7 +10,7 @@ import {AppError} from '../../src/lib/base/errors.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {silentStep} from '../../src/lib/progress/progress.js';
 import type {MasksConfig} from '../../src/lib/settings/mask-config.js';
-import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
+import {createTempDatabase, existingDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
 
 let database: TempDatabase;
 
@@ -574,4 +574,42 @@ it('masks of spellings of one address differ, and only in capitals', async () =>
     '256 1',
   );
   await database.drop();
+});
+
+describe('texts', () => {
+  afterEach(() => database.drop());
+
+  it('are masked and checked under collations that take different texts for equal, and that differ along a foreign key', async () => {
+    database = await createTempDatabase('template0');
+    await database.run(`CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+      CREATE TABLE parent (mail text COLLATE ci PRIMARY KEY, word text COLLATE ci, note text COLLATE ci, name text COLLATE ci);
+      CREATE TABLE child (mail text COLLATE "C" REFERENCES parent);
+      INSERT INTO parent VALUES ('Anna@shop.example', 'a', 'a note of at least twenty-four bytes', 'Anna'); INSERT INTO child VALUES ('anna@shop.example')`);
+    const {proof} = await mask({
+      'public.parent.mail': {mask: 'email'},
+      'public.parent.word': {mask: 'text'},
+      'public.parent.note': {mask: 'text'},
+      'public.parent.name': {mask: 'name'},
+      'public.child.mail': {mask: 'email'},
+    });
+    expect(failures(proof)).toEqual([]);
+    expect(proof.checks).toContainEqual(expect.objectContaining({kind: 'foreign keys', compared: 1}));
+  });
+
+  it('are masked and checked in any bytes, where the database has no encoding', async () => {
+    const name = `t_${randomBytes(6).toString('hex')}`;
+    await onServer((session) =>
+      session.query(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'`),
+    );
+    database = existingDatabase(name);
+    await database.run(`CREATE TABLE person (id int PRIMARY KEY, name text, note text, extra jsonb);
+      INSERT INTO person VALUES (1, 'Ren' || chr(233), chr(233) || ' and a note of at least 24 bytes', jsonb_build_object('name', 'Ren' || chr(233)))`);
+    const {proof} = await mask({
+      'public.person.name': {mask: 'name'},
+      'public.person.note': {mask: 'text'},
+      'public.person.extra': {mask: 'json', paths: {'$.name': 'name'}},
+    });
+    expect(failures(proof)).toEqual([]);
+    expect(await one(`SELECT name || note || extra ~ 'Ren' FROM person`)).toBe('f');
+  });
 });

@@ -105,6 +105,9 @@ function maskText(mask: TextMask, value: string, limit: number, hashOf: HashOf):
   }
 }
 
+/** A text that can be searched: a collation that takes different texts for equal, such as one without capitals, refuses that. */
+export const searchable = (text: string): string => `${text} COLLATE pg_catalog."default"`;
+
 /** Bytes below which a masked text can be the value itself, and has no blanks. */
 const shortText = 24;
 
@@ -115,7 +118,7 @@ function sameLength(value: string, hash: string): string {
   // Bytes are cut faster than characters, and counted faster; there are at least as many.
   const repeated = `textsend(repeat(replace(${stream}, '7', ' '), octet_length(${value}) / 64 + 1))`;
   const words = `('0' || encode(substr(${repeated}, 2, ${length} - 2), 'escape') || '0')`;
-  const short = `CASE WHEN ${value} ~ '^[0-9 .,+()/-]*$' THEN repeat(${digitsOf(hash, 15)}, 2) ELSE ${stream} END`;
+  const short = `CASE WHEN ${searchable(value)} ~ '^[0-9 .,+()/-]*$' THEN repeat(${digitsOf(hash, 15)}, 2) ELSE ${stream} END`;
   // A short mask can be the value itself; each of its characters changes then.
   const changed = `(SELECT CASE WHEN r.r = ${value} THEN translate(r.r, '${hex}', '${hex.slice(1)}0') ELSE r.r END FROM (SELECT left(${short}, ${length}) AS r OFFSET 0) r)`;
   return `CASE WHEN octet_length(${value}) < ${shortText} THEN ${changed} ELSE ${words} END`;
@@ -131,7 +134,8 @@ export function looksMasked(
   text: string,
 ): string | undefined {
   if (!textTypes.includes(baseName)) return undefined;
-  if (mask === 'text') return `(octet_length(${text}) < ${shortText} OR starts_with(${text}, '0'))`;
+  if (mask === 'text')
+    return `(octet_length(${text}) < ${shortText} OR starts_with(${searchable(text)}, '0'))`;
   if (!(mask in widths)) return undefined;
   const [, most] = widths[mask as TextMask];
   return `octet_length(${text}) = ${Math.min(length ?? most, most)}`;

@@ -385,9 +385,17 @@ async function checkLink(
     const column = `${alias}.${quoteIdentifier(name)}`;
     return isCitext ? `lower(concat(${column}))` : column;
   };
+  // As the key compares them.
+  const collate = (name = ''): string => {
+    const collation = parent.columns.find((column) => column.name === name)?.collation ?? null;
+    return collation === null ? '' : ` COLLATE ${collation}`;
+  };
   const notNull = link.childColumns.map((name) => `c.${quoteIdentifier(name)} IS NOT NULL`).join(' AND ');
   const equal = link.childColumns
-    .map((name, index) => `${side(parent, 'p', link.parentColumns[index] ?? '')} = ${side(child, 'c', name)}`)
+    .map(
+      (name, index) =>
+        `${side(parent, 'p', link.parentColumns[index] ?? '')} = ${side(child, 'c', name)}${collate(link.parentColumns[index])}`,
+    )
     .join(' AND ');
   const counts = await session.query(
     `SELECT (SELECT count(*) FROM ${fromTable(child)} c WHERE ${notNull}) AS compared,

@@ -26,6 +26,8 @@ const columnSchema = z.object({
   /** Whether a unique index has no other column. */
   isUnique: z.boolean(),
   isPartitionKey: z.boolean(),
+  /** As SQL; null for types without one. */
+  collation: z.string().nullable(),
 });
 export type Column = z.infer<typeof columnSchema>;
 
@@ -76,7 +78,9 @@ const tablesSql = `
              'isAlwaysIdentity', a.attidentity = 'a',
              'isUnique', EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum),
              'isPartitionKey', EXISTS (SELECT 1 FROM pg_catalog.pg_partitioned_table pt WHERE pt.partrelid = c.oid
-                                        AND a.attnum = ANY (pt.partattrs::smallint[]))) ORDER BY a.attnum)
+                                        AND a.attnum = ANY (pt.partattrs::smallint[])),
+             'collation', (SELECT pg_catalog.format('%I.%I', n.nspname, l.collname) FROM pg_catalog.pg_collation l
+                JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation)) ORDER BY a.attnum)
            FROM pg_catalog.pg_attribute a
           CROSS JOIN LATERAL (
             WITH RECURSIVE below AS (

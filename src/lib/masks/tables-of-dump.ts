@@ -107,6 +107,7 @@ function columnOf({name, type, isGenerated, isNotNull}: ColumnLine, index: numbe
     isAlwaysIdentity: false,
     isUnique: false,
     isPartitionKey: false,
+    collation: null,
   };
 } // prettier-ignore
 

@@ -1,6 +1,6 @@
 /** Which columns can contain free text, and how their text is searched for e-mail addresses. */
 import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
-import {maskedDomain} from './mask-sql.js';
+import {maskedDomain, searchable} from './mask-sql.js';
 import type {Column} from './read-tables.js';
 
 const withoutText =
@@ -16,7 +16,7 @@ export function canContainText({baseName, isKnown, isEnum, length}: Column): boo
 /** SQL: a query with the text of the columns, one after the other, as the output functions of their types print it, as the column "text". */
 export function textsOf(from: string, columns: readonly Column[]): string {
   const parts = columns.map(({name}) => `destino_row.${quoteIdentifier(name)}`);
-  return `SELECT concat_ws(E'\\n', ${parts.join(', ')}) AS text FROM ${from} AS destino_row`;
+  return `SELECT ${searchable(`concat_ws(E'\\n', ${parts.join(', ')})`)} AS text FROM ${from} AS destino_row`;
 }
 
 const withoutMasked = (text: string): string => `replace(${text}, ${quoteLiteral(`@${maskedDomain}`)}, ' ')`;

@@ -13,6 +13,10 @@ export async function prepareSession(session: Session): Promise<void> {
   await session.query(
     `SET row_security = off; SET synchronous_commit = off; SET work_mem = '64MB'; SET max_parallel_workers_per_gather = 0`,
   );
+  // The masks hash the bytes of a text as a client gets them, and without an encoding they may be no text in the client's.
+  await session.query(
+    `SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false) WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'`,
+  );
 }
 
 /** Rows that one statement reads, in the server's pages of 8 KB. */
