@@ -226,3 +226,23 @@ it('names the tables without @ in any text, which need no second search', async 
   await database.run('DELETE FROM large WHERE id = 0; UPDATE ruled SET note = NULL');
   expect([...(await inDatabase()).withoutAt]).toEqual(['public.large', 'public.plain', 'public.ruled']);
 });
+
+it('needs the rows of tables that have text without a rule, or columns that their definition does not name', async () => {
+  database = await createTempDatabase('template0');
+  await database.run(`
+    CREATE DOMAIN words AS text; CREATE TYPE row AS (word text);
+    CREATE TABLE base (word text); CREATE TABLE child (id int) INHERITS (base);
+    CREATE TABLE typed OF row; CREATE TABLE broken ("a
+b" int, word text);
+    CREATE TABLE numbers (id int, at date, n numeric[]);
+    CREATE TABLE ruled (id int, word text); CREATE TABLE emptied (word text); CREATE TABLE worded (id int, word words);
+    CREATE TABLE part (id int, word text) PARTITION BY LIST (id); CREATE TABLE part_1 PARTITION OF part DEFAULT`);
+  const {finder} = await makeFinder({
+    'public.ruled.word': {mask: 'text'},
+    'public.emptied': {rows: 'none'},
+    'public.part.word': {mask: 'text'},
+  });
+  const names = ['base', 'broken', 'child', 'emptied', 'numbers', 'part_1', 'ruled', 'typed', 'worded'];
+  const needed = names.filter((name) => finder.needsRows({schema: 'public', name}));
+  expect(needed).toEqual(['base', 'broken', 'child', 'typed', 'worded']);
+});

@@ -14,6 +14,8 @@ export interface DumpedColumn {
 export interface DumpedTables {
   /** By "schema.table"; without generated columns. */
   readonly columnsOf: ReadonlyMap<string, readonly DumpedColumn[]>;
+  /** Whether `columnsOf` has all columns of the table. */
+  readonly isWhole: (label: string) => boolean;
   /** The topmost table of a partition, else the table itself. */
   readonly topOf: (label: string) => NamedTable;
 }
@@ -21,6 +23,7 @@ export interface DumpedTables {
 /** Reads CREATE TABLE, CREATE TYPE and ATTACH PARTITION as pg_dump writes them. */
 export function readDumpedTables(definitions: readonly DumpDefinition[]): DumpedTables {
   const columnsOf = new Map<string, readonly DumpedColumn[]>();
+  const whole = new Set<string>();
   const names = new Map<string, NamedTable>();
   const parents = new Map<string, NamedTable>();
   const types = readDumpedTypes(definitions);
@@ -39,11 +42,14 @@ export function readDumpedTables(definitions: readonly DumpDefinition[]): Dumped
       const table = start === undefined ? undefined : readQualifiedName(statement, start);
       if (!table) continue;
       names.set(qualifiedName(table), table);
-      columnsOf.set(qualifiedName(table), columnsIn(statement.slice(table.end), types));
+      const body = statement.slice(table.end);
+      columnsOf.set(qualifiedName(table), columnsIn(body, types));
+      if (describesWhole(body)) whole.add(qualifiedName(table));
     }
   }
   return {
     columnsOf,
+    isWhole: (label) => whole.has(label),
     topOf: (label) => {
       let found: NamedTable | undefined = names.get(label);
       for (let above = parents.get(label); above; above = parents.get(qualifiedName(above))) found = above;
@@ -108,6 +114,12 @@ export interface ColumnLine {
   readonly type: string;
   readonly isGenerated: boolean;
   readonly isNotNull: boolean;
+}
+
+/** Whether `columnLines` finds all columns: not those that are inherited or of a type, and not after a line that ends inside of a quoted name. */
+export function describesWhole(body: string): boolean {
+  const hasBrokenName = body.split('\n').some((line) => line.split('"').length % 2 === 0);
+  return body.startsWith(' (\n') && !/\n\)\s*INHERITS \(/.test(body) && !hasBrokenName;
 }
 
 /** @param body what follows the name of the table in CREATE TABLE */

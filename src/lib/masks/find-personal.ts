@@ -9,7 +9,14 @@ import {columnName} from '../settings/column-name.js';
 import {type DumpedColumn, readDumpedTables} from './dumped-columns.js';
 import {FieldsContaining} from './fields-containing.js';
 import {type MaskRules, ruledColumns} from './mask-rules.js';
-import {anyMember, hasValidCheckDigit, kindByName, type PersonalKind, valueSigns} from './personal-kinds.js';
+import {
+  anyMember,
+  hasValidCheckDigit,
+  kindByName,
+  type PersonalKind,
+  type TypeFamily,
+  valueSigns,
+} from './personal-kinds.js';
 
 export interface PersonalColumn {
   /** "schema.table"; the topmost table of a partition. */
@@ -58,9 +65,13 @@ interface SearchedColumn {
 const notText = 'bytea is not text';
 const elsewhere = 'its rows are in another database';
 
+const hasText = (family: TypeFamily): boolean => family === 'text' || family === 'json';
+
 /** Looks through rows as they are read, from a dump or a database. */
 export interface PersonalFinder {
   readonly takerOf: RowTakerOf;
+  /** Whether values of the table need a search; it is false if all its text has rules. */
+  readonly needsRows: (table: NamedTable) => boolean;
   readonly found: () => PersonalFindings;
   /** Whether it got the rows of the table, or of the partition, with these columns. */
   readonly hasSeen: (table: NamedTable, columns: readonly string[]) => boolean;
@@ -82,7 +93,7 @@ export function findPersonalByDump(
   rules: MaskRules,
   mostRows = Infinity,
 ): PersonalFinder {
-  const {columnsOf, topOf} = readDumpedTables(definitions);
+  const {columnsOf, isWhole, topOf} = readDumpedTables(definitions);
   const isRuled = ruledColumns(rules);
   const counts = new Map<string, ColumnCount>();
   const seen = new Map<string, SeenTable>();
@@ -126,12 +137,18 @@ export function findPersonalByDump(
         const [column, ...more] = known.filter((each) => each.name === name);
         const family = column && more.length === 0 ? column.family : 'text';
         const count = countOf(table, {name, family});
-        return family === 'text' || family === 'json' ? {count, isJson: family === 'json'} : undefined;
+        return hasText(family) ? {count, isJson: family === 'json'} : undefined;
       });
       const own = seenOf(table);
       own.columns.set(label, copy.columns);
       own.hasSearchedColumns ||= searched.some((each) => each !== undefined);
       return new TableSearch(own, searched, encoding, mostRows);
+    },
+    needsRows: (table) => {
+      const label = qualifiedName(table);
+      const top = topOf(label);
+      const columns = columnsOf.get(label) ?? [];
+      return !isWhole(label) || columns.some(({name, family}) => hasText(family) && !isRuled(top, name));
     },
     found: () => {
       const of = (isMeant: (table: SeenTable) => boolean): string[] =>

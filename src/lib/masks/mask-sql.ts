@@ -6,9 +6,6 @@ import type {Column, Table} from './read-tables.js';
 
 /** The temporary table with the key, in one row. */
 export const keyTable = 'pg_temp.destino_mask_key';
-/** Not correlated, so that the server reads it once. */
-const key = `(SELECT k.key FROM ${keyTable} k)`;
-
 /** Why a mask does not fit its column, and what to do. */
 export interface Misfit {
   readonly why: string;
@@ -26,7 +23,8 @@ export type HashOf = (kind: string, text: string) => string;
  * of PostgreSQL contains none.
  */
 export const keyedHash: HashOf = (kind, text) =>
-  `sha256(${key} || textsend(${quoteLiteral(`${kind}:`).trim()} || ${text}))`;
+  // Not correlated, so that the server computes what is before the text once.
+  `sha256((SELECT k.key || textsend(${quoteLiteral(`${kind}:`).trim()}) FROM ${keyTable} k) || textsend(${text}))`;
 
 const hex = '0123456789abcdef';
 /** Hexadecimal digits; other alphabets cost the server as much as the hash. */

@@ -5,6 +5,7 @@ import {readIdentifier, readQualifiedName} from '../dump/sql/sql-names.js';
 import {
   type ColumnLine,
   columnLines,
+  describesWhole,
   type DumpedTypes,
   readDumpedTables,
   readDumpedTypes,
@@ -42,8 +43,7 @@ export function tablesOfDump(definitions: readonly DumpDefinition[]): DatabaseTa
           const start = /^CREATE (?:UNLOGGED )?TABLE /.exec(statement)?.[0].length;
           const named = start === undefined ? undefined : readQualifiedName(statement, start);
           const body = named && statement.slice(named.end);
-          if (!named || !body?.startsWith(' (\n') || /\n\)\s*INHERITS \(/.test(body) || hasBrokenName(body))
-            return [];
+          if (!named || !body || !describesWhole(body)) return [];
           const label = qualifiedName(named);
           const top = topOf(label);
           const partitioned = /\n\)\s*PARTITION BY \w+ \(/.exec(body);
@@ -75,10 +75,6 @@ export function tablesOfDump(definitions: readonly DumpDefinition[]): DatabaseTa
   const links = linksOf(keys).filter(({child, parent}) => described.has(child) && described.has(parent));
   return {all, links};
 }
-
-/** Whether a line ends inside of a quoted name. */
-const hasBrokenName = (body: string): boolean =>
-  body.split('\n').some((line) => line.split('"').length % 2 === 0);
 
 const keyOf = (table: {readonly schema: string; readonly name: string}, column: string): string =>
   JSON.stringify([table.schema, table.name, column]);

@@ -138,10 +138,7 @@ export async function planMasking(
     );
   const {columns: personal, notLooked} = await progress.step('Look for personal data', async (step) => {
     const finder = findPersonalByDump(definitions, rules, sampledRows);
-    const looked = filled.filter(
-      (table) => !rules.emptied.some((one) => qualifiedName(one.table) === qualifiedName(table)),
-    );
-    await readFirstRows(context, {source, load}, looked, finder.takerOf);
+    await readFirstRows(context, {source, load}, filled.filter(finder.needsRows), finder.takerOf);
     const found = finder.found();
     step.note(
       found.columns.length === 0
