@@ -60,16 +60,13 @@ export async function planBackup(context: RunContext, request: BackupRequest): P
   return withSession(
     connection,
     async (session) => {
-      const answers = Promise.all([
-        visibleTransactions(session),
-        selectForDump(session, asked),
-        inspectIdentity(session),
-      ]);
+      const visible = await visibleTransactions(session);
+      const answers = Promise.all([selectForDump(session, asked), inspectIdentity(session)]);
       // While the server works on them.
       searchAhead(['pg_dump', 'pg_restore'], settings);
       const catalogue = readCatalogue(folder);
       catalogue.catch(() => undefined); // reported where it is needed
-      const [visible, selection, identity] = await answers;
+      const [selection, identity] = await answers;
       const tool = await findDumpTool(settings, identity.major, asked.compressMethod, signal);
       if (request.preset !== undefined)
         warnings.push(
