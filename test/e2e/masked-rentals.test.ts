@@ -32,7 +32,7 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-const run = (...args: string[]): Promise<CliResult> =>
+const run = (args: readonly string[]): Promise<CliResult> =>
   runCli(args, {cwd: folder, env: {DIRECT_URL: production.url, STAGING_URL: existingDatabase(target).url}});
 
 const masks = {
@@ -60,8 +60,8 @@ const queries = `
          (SELECT count(*) FROM film WHERE fulltext @@ to_tsquery('cooks')) AS films`;
 
 it('stops with all personal columns, and leaves no person, with the same answers, in the masked copy', async () => {
-  expect((await run('backup')).status).toBe(0);
-  const stopped = await run('refresh', '--target-url-env', 'STAGING_URL', '--yes', '--json');
+  expect((await run(['backup'])).status).toBe(0);
+  const stopped = await run(['refresh', '--target-url-env', 'STAGING_URL', '--yes', '--json']);
   expect(stopped.status).toBe(5);
   const {error} = stopped.json() as {error: {code: string; details: string[]}};
   expect(error.code).toBe('PERSONAL_DATA');
@@ -70,7 +70,7 @@ it('stops with all personal columns, and leaves no person, with the same answers
   // The names of users are unique, which a text mask cannot keep.
   const rules = {...masks, 'public.staff.username': {mask: 'hash'}};
   await writeFile(join(folder, 'destino-db.config.json'), JSON.stringify({masks: rules}));
-  const done = await run('refresh', '--target-url-env', 'STAGING_URL', '--yes', '--json');
+  const done = await run(['refresh', '--target-url-env', 'STAGING_URL', '--yes', '--json']);
   expect(done.stderr).toBe('');
   expect(done.status).toBe(0);
   expect(done.json()).toMatchObject({masked: {proof: {passed: true}}});
