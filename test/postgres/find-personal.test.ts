@@ -149,6 +149,14 @@ describe('signs', () => {
     ]);
   });
 
+  it('are addresses in domains of all alphabets, and no mentions', async () => {
+    await database.run(`
+      CREATE TABLE abroad (a text, b text, c text, d text);
+      INSERT INTO abroad VALUES ('max@münchen.example', 'иван@почта.рф', '请联系@张三，谢谢.再见', 'x@y.é')`);
+    const abroad = (await inDatabase()).columns.filter(({table}) => table === 'public.abroad');
+    expect(abroad.map(({column}) => column)).toEqual(['a', 'b']);
+  });
+
   it('are found where a type or a broken name resembles a type without text', async () => {
     await database.run(`
       CREATE SCHEMA path;

@@ -596,6 +596,31 @@ describe('texts', () => {
     expect(proof.checks).toContainEqual(expect.objectContaining({kind: 'foreign keys', compared: 1}));
   });
 
+  it('are checked in tables of more columns than a function takes values', async () => {
+    database = await createTempDatabase('template0');
+    const columns = Array.from({length: 250}, (_, index) => `c${index} text`).join(', ');
+    await database.run(
+      `CREATE TABLE wide (${columns}); INSERT INTO wide (c0, c240) VALUES ('anna@shop.example', 'x')`,
+    );
+    const between = `UPDATE wide SET c240 = 'anna@shop.example'`;
+    const {proof} = await mask({'public.wide.c0': {mask: 'email'}}, {between});
+    expect(failures(proof)).toEqual(['addresses of public.wide.c240: 1']);
+  });
+
+  it('that the server computes can have addresses where a rule keeps the column', async () => {
+    database = await createTempDatabase('template0');
+    await database.run(`CREATE TABLE shop (mail text, lowered text GENERATED ALWAYS AS (lower(mail)) STORED, owner text);
+      INSERT INTO shop VALUES ('Help@shop.example', DEFAULT, 'anna@shop.example'); CREATE TABLE copied AS SELECT mail FROM shop;
+      ALTER TABLE copied ADD made text GENERATED ALWAYS AS (lower(mail)) STORED`);
+    const config: MasksConfig = {'public.shop.owner': {mask: 'email'}};
+    const keep = {mask: 'keep', reason: 'address of the shop'} as const;
+    const addresses = ({proof}: Masked): string[] =>
+      failures(proof).filter((one) => one.startsWith('addresses'));
+    const kept = {'public.shop.lowered': keep, 'public.copied.made': keep};
+    expect(addresses(await mask({...config, ...kept}))).toEqual([]);
+    expect(addresses(await mask(config))).not.toEqual([]);
+  });
+
   it('are masked and checked in any bytes, where the database has no encoding', async () => {
     const name = `t_${randomBytes(6).toString('hex')}`;
     await onServer((session) =>

@@ -7,6 +7,7 @@ import {inSessions, type Workers} from '../postgres/in-sessions.js';
 import {parseOnlyRow, pgCount} from '../postgres/inspect/inspect-database.js';
 import {quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.js';
 import type {Step} from '../progress/progress.js';
+import {columnName} from '../settings/column-name.js';
 import {fromTable, type MaskPlan} from './plan-masks.js';
 import type {Column, Table} from './read-tables.js';
 import {prepareSession} from './work-sessions.js';
@@ -55,7 +56,8 @@ export async function keepOriginals(workers: Workers, plan: MaskPlan, step: Step
         rows.set(qualifiedName(table), await countRows(session, table));
         // No address is in the other columns: a search for personal data has read them.
         const unread = table.columns.filter(
-          (column) => canContainText(column) && (column.generated || isEmptied.has(qualifiedName(table))),
+          (column) =>
+            canContainText(column) && (isEmptied.has(qualifiedName(table)) || isUnread(plan, table, column)),
         );
         await recordAddresses(session, originals, fromTable(table), unread);
       }),
@@ -63,6 +65,12 @@ export async function keepOriginals(workers: Workers, plan: MaskPlan, step: Step
     prepareSession,
   );
   return originals;
+}
+
+/** Whether the search for personal data has not read the column: the server computes it, from columns that can have a rule, and it has none. */
+export function isUnread({kept}: MaskPlan, {schema, name}: Table, column: Column): boolean {
+  const label = columnName(schema, name, column.name);
+  return column.generated && !kept.some((one) => one.column === label);
 }
 
 /** The hashes of e-mail addresses before the masks. */

@@ -152,6 +152,8 @@ export interface ValueSign {
 
 const before = String.raw`(?:^|[\s"'(,;:=<>{}\[\]/])`;
 const after = String.raw`(?:$|[\s"'),;:=<>{}\[\]/?&])`;
+/** Letters of other alphabets in the names of domains, and the replacement of bytes that cannot be decoded. */
+const beyondAscii = String.raw`\u00c0-\u1fff\u3041-\udfff\uf900-\ufdff\ufffd`;
 const octet = '(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
 const memberValue = String.raw`"\s*:\s*(?:"[^"]|[0-9{\[])`;
 const memberNames: string[] = [];
@@ -165,7 +167,7 @@ export const valueSigns: readonly ValueSign[] = [
     kind: 'email',
     contains: '@',
     isCheap: true,
-    pattern: String.raw`[^\s@<>"(),;:'\\/=]@[A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z][A-Za-z]`,
+    pattern: String.raw`[^\s@<>"(),;:'\\/=]@[A-Za-z0-9${beyondAscii}][A-Za-z0-9.${beyondAscii}-]*\.[A-Za-z${beyondAscii}]{2}`,
   },
   {
     kind: 'token',

@@ -9,7 +9,15 @@ import type {Step} from '../progress/progress.js';
 import {columnName} from '../settings/column-name.js';
 import {sqlJsonPath} from './json-path.js';
 import {looksMasked, plainText, textOfColumn} from './mask-sql.js';
-import {addressTable, countRows, hashOf, originalOf, type Originals, recordAddresses} from './originals.js';
+import {
+  addressTable,
+  countRows,
+  hashOf,
+  isUnread,
+  originalOf,
+  type Originals,
+  recordAddresses,
+} from './originals.js';
 import {prepareSession} from './work-sessions.js';
 import {fromTable, type MaskedColumn, type MaskPlan} from './plan-masks.js';
 import {type Column, type Link, readTables, type Table} from './read-tables.js';
@@ -326,7 +334,7 @@ async function compareAddresses(
       plan.tables.map(({table, columns}) => async (session: Session) => {
         const isMasked = new Set(columns.map(({name}) => name));
         const read = table.columns.filter(
-          (column) => canContainText(column) && (isMasked.has(column.name) || column.generated),
+          (column) => canContainText(column) && (isMasked.has(column.name) || isUnread(plan, table, column)),
         );
         await recordAddresses(session, originals, originalOf(originals, table), read);
       }),

@@ -13,10 +13,20 @@ export function canContainText({baseName, isKnown, isEnum, length}: Column): boo
   return !isEnum && !(isKnown && withoutText.test(baseName)) && !(length !== null && length < shortestAddress && baseName !== 'numeric'); // prettier-ignore
 }
 
+/** A function takes at most 100 values. */
+const mostJoined = 99;
+
 /** SQL: a query with the text of the columns, one after the other, as the output functions of their types print it, as the column "text". */
 export function textsOf(from: string, columns: readonly Column[]): string {
-  const parts = columns.map(({name}) => `destino_row.${quoteIdentifier(name)}`);
-  return `SELECT ${searchable(`concat_ws(E'\\n', ${parts.join(', ')})`)} AS text FROM ${from} AS destino_row`;
+  return `SELECT ${searchable(joined(columns.map(({name}) => `destino_row.${quoteIdentifier(name)}`)))} AS text FROM ${from} AS destino_row`;
+}
+
+function joined(texts: readonly string[]): string {
+  if (texts.length <= mostJoined) return `concat_ws(E'\\n', ${texts.join(', ')})`;
+  const parts: string[] = [];
+  for (let first = 0; first < texts.length; first += mostJoined)
+    parts.push(joined(texts.slice(first, first + mostJoined)));
+  return joined(parts);
 }
 
 const withoutMasked = (text: string): string => `replace(${text}, ${quoteLiteral(`@${maskedDomain}`)}, ' ')`;
