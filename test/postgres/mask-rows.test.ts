@@ -607,6 +607,19 @@ describe('texts', () => {
     expect(failures(proof)).toEqual(['addresses of public.wide.c240: 1']);
   });
 
+  it('of few characters in JSON are compared in their row', async () => {
+    database = await createTempDatabase('template0');
+    await database.run(`CREATE TABLE place (id int PRIMARY KEY, at jsonb); CREATE TABLE visit (at jsonb);
+      INSERT INTO place SELECT n, jsonb_build_object('zips', jsonb_build_array(n % 10, (n + 1) % 10, 'a place of ' || n)) FROM generate_series(1, 50) n; INSERT INTO visit SELECT at FROM place`);
+    const json: MasksConfig[string] = {mask: 'json', paths: {'$.zips[*]': 'text'}};
+    const between = `UPDATE place SET at = '{"zips": [7, 8, "a place of 7"]}' WHERE id = 7`;
+    const {proof} = await mask({'public.place.at': json, 'public.visit.at': json}, {between});
+    expect(failures(proof)).toEqual(['values of public.place.at: 3']);
+    expect(proof.notCompared).toEqual([
+      {of: 'public.visit.at', reason: expect.stringContaining('texts of less than 12 bytes') as string},
+    ]);
+  });
+
   it('that the server computes can have addresses where a rule keeps the column', async () => {
     database = await createTempDatabase('template0');
     await database.run(`CREATE TABLE shop (mail text, lowered text GENERATED ALWAYS AS (lower(mail)) STORED, owner text);

@@ -48,7 +48,7 @@ interface Comparison {
   readonly of: string;
   /** The value, as SQL; it refers to the row, or to what `lateral` adds. */
   readonly value: string;
-  /** A query with the column "v" for values that a row contains several of. */
+  /** A query with the column "v" first for values that a row contains several of. */
   readonly lateral?: string;
   /** See `looksMasked`; it refers to the value as y.v. */
   readonly looksMasked?: string | undefined;
@@ -188,15 +188,15 @@ function comparedTables(plan: MaskPlan): Compared[] {
       const wrong = wrongConstant(column);
       if (wrong !== undefined) constants.push({of, wrong});
       else for (const values of wholeValues(column)) comparisons.push({of, ...values});
-      if (column.mask.mask !== 'text' && !isComparedInRow(column)) continue;
-      if (hasKey) comparisons.push({of, value: valueOfRow(table, column)});
+      const hasTexts = column.mask.mask === 'text' || textPaths(column).length > 0;
+      if (!hasTexts && !isComparedInRow(column)) continue;
+      if (hasKey) for (const values of valuesOfRow(table, column)) comparisons.push({of, ...values});
       else
         notCompared.push({
           of,
-          reason:
-            column.mask.mask === 'text'
-              ? `texts of less than ${longText} bytes, because the table has no primary key that stays`
-              : 'the table has no primary key that stays, and shifted values can be those of other rows',
+          reason: hasTexts
+            ? `texts of less than ${longText} bytes, because the table has no primary key that stays`
+            : 'the table has no primary key that stays, and shifted values can be those of other rows',
         });
     }
     return {table, comparisons, constants, notCompared};
@@ -238,12 +238,12 @@ function wholeValues({name, mask, column}: MaskedColumn): Omit<Comparison, 'of'>
     return Object.entries(mask.paths)
       .filter(([, inner]) => inner !== 'keep')
       .map(([path, inner]) => ({
-        value: 'x.v',
+        value: inner === 'text' ? longOnly('x.v') : 'x.v',
         looksMasked: looksMasked(inner, {baseName: 'text', length: null}, 'y.v'),
-        lateral: `SELECT q.v #>> '{}' FROM jsonb_path_query(${value}::jsonb, ${quoteLiteral(sqlJsonPath(path))}::jsonpath) q(v)`,
+        lateral: atPath(value, path),
       }));
   if (isComparedInRow({name, mask, column})) return [];
-  const text = mask.mask === 'text' ? (of: string) => `CASE WHEN octet_length(${of}) >= ${longText} THEN ${of} END` : (of: string) => of; // prettier-ignore
+  const text = mask.mask === 'text' ? longOnly : (of: string) => of;
   const shape = looksMasked(mask.mask, column, 'y.v');
   if (column.isArray && mask.mask !== 'sql')
     return [
@@ -252,22 +252,46 @@ function wholeValues({name, mask, column}: MaskedColumn): Omit<Comparison, 'of'>
   return [{value: text(wholeText(column, value)), looksMasked: shape}];
 }
 
+const longOnly = (text: string): string => `CASE WHEN octet_length(${text}) >= ${longText} THEN ${text} END`;
+
+const isShort = (text: string): string => `octet_length(${text}) BETWEEN 1 AND ${longText - 1}`;
+
+/** A query with the values at the path as the columns "v" and "n", their number in the row. */
+function atPath(value: string, path: string): string {
+  return `SELECT q.v #>> '{}', q.n FROM jsonb_path_query(${value}::jsonb, ${quoteLiteral(sqlJsonPath(path))}::jsonpath) WITH ORDINALITY q(v, n)`;
+}
+
+/** Paths of JSON with the mask "text". */
+function textPaths({mask}: MaskedColumn): string[] {
+  return mask.mask !== 'json'
+    ? []
+    : Object.entries(mask.paths).flatMap(([path, inner]) => (inner === 'text' ? [path] : []));
+}
+
 /** Trailing blanks of char(n) are not part of the value. */
 function wholeText(column: Column, value: string): string {
   return column.baseName === 'bpchar' ? `rtrim(concat(${value}))` : plainText(value, column);
 }
 
-/** The value together with the row's key: it may be the value of another row. */
-function valueOfRow(table: Table, {name, mask, column}: MaskedColumn): string {
+/** Values together with the row's key: they may be those of other rows. */
+function valuesOfRow(table: Table, masked: MaskedColumn): Omit<Comparison, 'of'>[] {
+  const {name, mask, column} = masked;
   const value = inRow(name);
+  const withKey = (isCompared: string, ...values: string[]): string =>
+    `CASE WHEN ${isCompared} THEN concat_ws('|', ${[...table.key.map(inRow), ...values].join(', ')}) END`;
+  if (mask.mask === 'json')
+    return textPaths(masked).map((path) => ({
+      value: withKey(isShort('x.v'), 'x.n', 'x.v'),
+      lateral: atPath(value, path),
+    }));
   // Longer texts are compared whole, with those of all rows; an array can contain short ones.
   const isWhole = mask.mask === 'text' && !column.isArray;
   const isCompared = isWhole
-    ? `octet_length(${wholeText(column, value)}) BETWEEN 1 AND ${longText - 1}`
+    ? isShort(wholeText(column, value))
     : ['date', 'timestamp', 'timestamptz'].includes(column.baseName) && !column.isArray
       ? `isfinite(${value})`
       : `concat(${value}) NOT IN ('', 'NaN', 'Infinity', '-Infinity', '{}')`;
-  return `CASE WHEN ${isCompared} THEN concat_ws('|', ${[...table.key.map(inRow), value].join(', ')}) END`;
+  return [{value: withKey(isCompared, value)}];
 }
 
 async function compareValues(
