@@ -46,10 +46,13 @@ async function inDump(config: MasksConfig = {}, mostRows?: number): Promise<Pers
   return finder.found();
 }
 
+/** @param after statements after the dump */
 async function inDatabase(
   config: MasksConfig = {},
+  after = '',
 ): Promise<PersonalFindings & {withoutAt: ReadonlySet<string>}> {
   const {finder} = await makeFinder(config);
+  if (after !== '') await database.run(after);
   const workers = {connection: database.connection, sessions: 2, signal: new AbortController().signal};
   const withoutAt = await searchOtherTables(workers, maskRules(config), finder);
   return {...finder.found(), withoutAt};
@@ -167,6 +170,14 @@ describe('signs', () => {
     const odd = ['a', 'b', 'c'].map((name) => `public.odd.${name}: email 1 of 1`);
     expect(listed(await inDump()).filter((one) => one.includes('odd'))).toEqual(odd);
     expect(listed(await inDatabase()).filter((one) => one.includes('odd'))).toEqual(odd);
+  });
+
+  it('are found by the types of the database in a table that the dump does not describe', async () => {
+    const after = `CREATE TYPE odd_range AS (a text); CREATE TABLE strange (token int, login date, nr bigint, zip text[], mail mood, note odd_range, extra jsonb);
+      INSERT INTO strange VALUES (1, '2026-01-01', 4111111111111111, NULL, NULL, ROW('anna@mail.example'), '{"phone": "7"}')`;
+    const strange = listed(await inDatabase({}, after)).filter((one) => one.includes('strange'));
+    const expected = ['extra: phone 1', 'note: email 1', 'zip: address 0'];
+    expect(strange).toEqual(expected.map((one) => `public.strange.${one} of 1`));
   });
 
   it('do not count where a rule covers the column, and only the first rows count where a limit is set', async () => {

@@ -70,6 +70,12 @@ const hasText = (family: TypeFamily): boolean => family === 'text' || family ===
 /** Looks through rows as they are read, from a dump or a database. */
 export interface PersonalFinder {
   readonly takerOf: RowTakerOf;
+  /** The same for a table that the dump may not describe, by the families of its columns. */
+  readonly takerOfTable: (
+    table: NamedTable,
+    columns: ReadonlyMap<string, TypeFamily>,
+    encoding: string,
+  ) => RowTaker;
   /** Whether values of the table need a search; it is false if all its text has rules. */
   readonly needsRows: (table: NamedTable) => boolean;
   readonly found: () => PersonalFindings;
@@ -126,24 +132,30 @@ export function findPersonalByDump(
   for (const definition of definitions) {
     if (definition.type === 'FOREIGN TABLE') unreadable.set(qualifiedName(definition), elsewhere);
   }
+  const search: PersonalFinder['takerOfTable'] = (table, columns, encoding) => {
+    const label = qualifiedName(table);
+    const top = topOf(label);
+    const searched = [...columns].map(([name, family]): SearchedColumn | undefined => {
+      if (isRuled(top, name)) return undefined;
+      const count = countOf(top, {name, family});
+      return hasText(family) ? {count, isJson: family === 'json'} : undefined;
+    });
+    const own = seenOf(top);
+    own.columns.set(label, [...columns.keys()]);
+    own.hasSearchedColumns ||= searched.some((each) => each !== undefined);
+    return new TableSearch(own, searched, encoding, mostRows);
+  };
   return {
     takerOf: (copy, encoding) => {
-      const label = qualifiedName(copy);
-      const table = topOf(label);
-      const known = columnsOf.get(label) ?? [];
-      const searched = copy.columns.map((name): SearchedColumn | undefined => {
-        if (isRuled(table, name)) return undefined;
+      const known = columnsOf.get(qualifiedName(copy)) ?? [];
+      const columns = copy.columns.map((name): [string, TypeFamily] => {
         // A name or default with line breaks can look like a column of the same name.
         const [column, ...more] = known.filter((each) => each.name === name);
-        const family = column && more.length === 0 ? column.family : 'text';
-        const count = countOf(table, {name, family});
-        return hasText(family) ? {count, isJson: family === 'json'} : undefined;
+        return [name, column && more.length === 0 ? column.family : 'text'];
       });
-      const own = seenOf(table);
-      own.columns.set(label, copy.columns);
-      own.hasSearchedColumns ||= searched.some((each) => each !== undefined);
-      return new TableSearch(own, searched, encoding, mostRows);
+      return search(copy, new Map(columns), encoding);
     },
+    takerOfTable: search,
     needsRows: (table) => {
       const label = qualifiedName(table);
       const top = topOf(label);

@@ -5,7 +5,8 @@ import {withSession} from '../postgres/client.js';
 import type {Workers} from '../postgres/in-sessions.js';
 import type {PersonalFinder} from './find-personal.js';
 import {type MaskRules, ruledColumns} from './mask-rules.js';
-import {readTables, type Table} from './read-tables.js';
+import {familyOf, type TypeFamily} from './personal-kinds.js';
+import {type Column, readTables, type Table} from './read-tables.js';
 import {canContainText} from './text-columns.js';
 
 /**
@@ -21,21 +22,31 @@ export async function searchOtherTables(
 ): Promise<ReadonlySet<string>> {
   const tables = await withSession(connection, readTables, {signal});
   const isRuled = ruledColumns(rules);
-  const stored = ({columns}: Table): string[] =>
-    columns.flatMap(({name, generated}) => (generated ? [] : [name]));
+  const stored = ({columns}: Table): Column[] => columns.filter(({generated}) => !generated);
   const hasRows = ({kind, hasParts}: Table): boolean =>
     (kind === 'table' || kind === 'partition') && !hasParts;
   const filled = tables.filter(hasRows);
-  const others = filled
-    .filter(
-      (table) =>
-        !finder.hasSeen(
-          table,
-          stored(table).filter((name) => !isRuled(table.top, name)),
-        ),
-    )
-    .map((table) => ({schema: table.schema, name: table.name, columns: stored(table)}));
-  await fingerprintDatabase(connection, others, {sessions, signal, takerOf: finder.takerOf});
+  const others = filled.filter((table) => {
+    const names = stored(table).map(({name}) => name);
+    return !finder.hasSeen(
+      table,
+      names.filter((name) => !isRuled(table.top, name)),
+    );
+  });
+  const read = others.map((table) => ({
+    schema: table.schema,
+    name: table.name,
+    columns: stored(table).map(({name}) => name),
+    families: new Map(stored(table).map((column) => [column.name, familyIn(column)])),
+  }));
+  await fingerprintDatabase(connection, read, {
+    sessions,
+    signal,
+    takerOf: (table, encoding) => {
+      const one = read.find(({schema, name}) => schema === table.schema && name === table.name);
+      return one && finder.takerOfTable(one, one.families, encoding);
+    },
+  });
   const computesText = ({columns}: Table): boolean =>
     columns.some((column) => column.generated && canContainText(column));
   // The dump does not describe the partitions of an extension.
@@ -44,4 +55,9 @@ export async function searchOtherTables(
     (table) => table.kind === 'table' && !withAt.has(qualifiedName(table)) && !computesText(table),
   );
   return new Set(without.map(qualifiedName));
+}
+
+function familyIn({base, baseName, isKnown, isEnum}: Column): TypeFamily {
+  if (isEnum) return 'other';
+  return isKnown && baseName !== 'citext' ? familyOf(base) : 'text';
 }
