@@ -1,4 +1,5 @@
 /** The metadata file of a backup: a dump without it is not a backup. */
+import {fstatSync} from 'node:fs';
 import {basename} from 'node:path';
 import {z} from 'zod';
 import {AppError, messageOf} from '../base/errors.js';
@@ -230,9 +231,12 @@ export async function readMetadata(path: string, isOwn = false): Promise<unknown
   try {
     const file = await (isOwn ? openOwnFile(path) : openRegularFile(path, false));
     try {
-      const {size} = await file.stat();
+      const {size} = fstatSync(file.fd); // opening has fetched it
       if (size > longestMetadata) throw new Error(`it has ${size} bytes`);
-      return JSON.parse(await file.readFile('utf8'));
+      // One read in nearly every case; readFile would ask for the size again.
+      const bytes = Buffer.allocUnsafe(size + 1);
+      const {bytesRead} = await file.read(bytes, 0, bytes.length, 0);
+      return JSON.parse(bytesRead === size ? bytes.toString('utf8', 0, size) : await file.readFile('utf8'));
     } finally {
       await file.close();
     }
