@@ -5,7 +5,7 @@ import {withSession} from '../postgres/client.js';
 import type {Workers} from '../postgres/in-sessions.js';
 import type {PersonalFinder} from './find-personal.js';
 import {type MaskRules, ruledColumns} from './mask-rules.js';
-import {familyOf, type TypeFamily} from './personal-kinds.js';
+import {familyOf} from './personal-kinds.js';
 import {type Column, readTables, type Table} from './read-tables.js';
 import {canContainText} from './text-columns.js';
 
@@ -37,7 +37,7 @@ export async function searchOtherTables(
     schema: table.schema,
     name: table.name,
     columns: stored(table).map(({name}) => name),
-    families: new Map(stored(table).map((column) => [column.name, familyIn(column)])),
+    families: new Map(stored(table).map(({name, base, isEnum}) => [name, isEnum ? 'other' : familyOf(base)])),
   }));
   await fingerprintDatabase(connection, read, {
     sessions,
@@ -55,9 +55,4 @@ export async function searchOtherTables(
     (table) => table.kind === 'table' && !withAt.has(qualifiedName(table)) && !computesText(table),
   );
   return new Set(without.map(qualifiedName));
-}
-
-function familyIn({base, baseName, isKnown, isEnum}: Column): TypeFamily {
-  if (isEnum) return 'other';
-  return isKnown && baseName !== 'citext' ? familyOf(base) : 'text';
 }
