@@ -1,6 +1,6 @@
 /** Masks in a restored database: values change, keys and joins stay, and the check finds each leak. */
 import {randomBytes} from 'node:crypto';
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from 'vitest';
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
 import {applyMasks, type MaskedRows} from '../../src/lib/masks/apply-masks.js';
 import {maskRules} from '../../src/lib/masks/mask-rules.js';
 import {dropOriginals, keepOriginals} from '../../src/lib/masks/originals.js';
@@ -579,6 +579,29 @@ it('masks of spellings of one address differ, and only in capitals', async () =>
 describe('texts', () => {
   afterEach(() => database.drop());
 
+  const createDatabase = async (options: string): Promise<void> => {
+    const name = `t_${randomBytes(6).toString('hex')}`;
+    await onServer((session) => session.query(`CREATE DATABASE ${name} TEMPLATE template0 ${options}`));
+    database = existingDatabase(name);
+  };
+
+  it('become addresses of ASCII where the language has other capitals', async () => {
+    const isTurkish = inject('serverMajor') >= 15;
+    await createDatabase(
+      `ENCODING 'UTF8' LOCALE 'C.UTF-8' ${isTurkish ? `LOCALE_PROVIDER icu ICU_LOCALE 'tr'` : ''}`,
+    );
+    await database.run(`CREATE TABLE person (email text);
+      INSERT INTO person SELECT 'IRIS' || n || '@shop.example' FROM generate_series(1, 9) n`);
+    const {proof} = await mask({'public.person.email': {mask: 'email'}});
+    expect(failures(proof)).toEqual([]);
+    expect(proof.checks).toContainEqual({kind: 'addresses', of: 'public.person', compared: 0, failed: 0});
+    expect(
+      await one(
+        `SELECT string_agg(email, '') ~* '^([0-9a-f]{20}@masked[.]invalid)*$' COLLATE "C" FROM person`,
+      ),
+    ).toBe('t');
+  });
+
   it('are masked and checked under collations that take different texts for equal, and that differ along a foreign key', async () => {
     database = await createTempDatabase('template0');
     await database.run(`CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
@@ -635,11 +658,7 @@ describe('texts', () => {
   });
 
   it('are masked and checked in any bytes, where the database has no encoding', async () => {
-    const name = `t_${randomBytes(6).toString('hex')}`;
-    await onServer((session) =>
-      session.query(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'`),
-    );
-    database = existingDatabase(name);
+    await createDatabase(`ENCODING 'SQL_ASCII' LOCALE 'C'`);
     await database.run(`CREATE TABLE person (id int PRIMARY KEY, name text, note text, extra jsonb);
       INSERT INTO person VALUES (1, 'Ren' || chr(233), chr(233) || ' and a note of at least 24 bytes', jsonb_build_object('name', 'Ren' || chr(233)))`);
     const {proof} = await mask({

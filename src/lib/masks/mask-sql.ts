@@ -88,7 +88,7 @@ function maskText(mask: TextMask, value: string, limit: number, hashOf: HashOf):
       const digits = hexOf(hashOf('email', `lower(${value})`), width - maskedDomain.length - 1);
       const made = `(${digits} || '@${maskedDomain}')`;
       // Spellings of one address differ only in capitals, and so do their masks, in the domain too: the digits have few letters.
-      const spelt = `(SELECT string_agg(CASE WHEN get_bit(m.h, i) = 1 THEN upper(substr(m.w, i, 1)) ELSE substr(m.w, i, 1) END, '' ORDER BY i)
+      const spelt = `(SELECT string_agg(CASE WHEN get_bit(m.h, i) = 1 THEN upper(substr(m.w, i, 1) ${ascii}) ELSE substr(m.w, i, 1) END, '' ORDER BY i)
         FROM (SELECT ${keyedHash('spelling', value)} AS h, ${made} AS w) m, generate_series(1, ${width}) i)`;
       return `CASE WHEN ${value} = lower(${value}) THEN ${made} ELSE ${spelt} END`;
     }
@@ -102,6 +102,9 @@ function maskText(mask: TextMask, value: string, limit: number, hashOf: HashOf):
       return sameLength(value, hashOf('text', value));
   }
 }
+
+/** The capital of "i" is "I" in this collation, and not that of a Turkish database. */
+export const ascii = 'COLLATE pg_catalog."C"';
 
 /** A text that can be searched: a collation that takes different texts for equal, such as one without capitals, refuses that. */
 export const searchable = (text: string): string => `${text} COLLATE pg_catalog."default"`;

@@ -1,6 +1,6 @@
 /** Which columns can contain free text, and how their text is searched for e-mail addresses. */
 import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
-import {maskedDomain, searchable} from './mask-sql.js';
+import {ascii, maskedDomain, searchable} from './mask-sql.js';
 import type {Column} from './read-tables.js';
 
 const withoutText =
@@ -33,7 +33,7 @@ const withoutMasked = (text: string): string => `replace(${text}, ${quoteLiteral
 
 /** SQL: whether the text can contain an address that is not masked. Few rows have masked addresses with capitals, so these alone are read in lower case. */
 export function hasAddress(text: string): string {
-  return `CASE WHEN strpos(${text}, '@') = 0 THEN false WHEN strpos(${withoutMasked(text)}, '@') = 0 THEN false ELSE strpos(${withoutMasked(`lower(${text})`)}, '@') > 0 END`;
+  return `CASE WHEN strpos(${text}, '@') = 0 THEN false WHEN strpos(${withoutMasked(text)}, '@') = 0 THEN false ELSE strpos(${withoutMasked(`lower(${text} ${ascii})`)}, '@') > 0 END`;
 }
 
 const addressCharacter = String.raw`[^\s@<>"(),;:'\\\[\]{}|=/?&#!*${'`'}]`;
