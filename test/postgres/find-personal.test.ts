@@ -152,6 +152,15 @@ describe('signs', () => {
     ]);
   });
 
+  it('are members and values of JSON in arrays and in strings of JSON', async () => {
+    await database.run(`
+      CREATE TABLE inner_json (a jsonb[], b json, c jsonb, d jsonb[]);
+      INSERT INTO inner_json VALUES (ARRAY[NULL, '{"firstName": "Anna"}'::jsonb], '{"sent": "{\\"to\\": \\"{\\\\\\"phone\\\\\\": 7}\\"}"}', '{"phone": "\\"7", "note": "x"}', ARRAY['{"x": "10.1.2.3"}'::jsonb])`);
+    const found = listed(await inDatabase()).filter((one) => one.includes('inner_json'));
+    const expected = ['a: name 1', 'b: phone 1', 'c: phone 1', 'd: ip 1'];
+    expect(found).toEqual(expected.map((one) => `public.inner_json.${one} of 1`));
+  });
+
   it('are addresses in domains of all alphabets, and no mentions', async () => {
     await database.run(`
       CREATE TABLE abroad (a text, b text, c text, d text);

@@ -289,15 +289,21 @@ const characters = signs.flatMap(({isCheap, contains}) =>
 
 const members = new RegExp(anyMember);
 
+/** The value, and again with the quotes of JSON that is an element of an array or a string in JSON. */
+function withInnerJson(value: string): string {
+  return value.includes('\\"') ? `${value}\n${value.replace(/\\+"/g, '"')}` : value;
+}
+
 /** The kinds whose signs the value has. @param isCheap whether it is searched for those of all rows, or for the others */
 function kindsIn(value: string, isJson: boolean, isCheap: boolean): ReadonlySet<PersonalKind> {
   const found = new Set<PersonalKind>();
-  const hasMember = isJson && !isCheap && members.test(value);
+  const text = isJson && !isCheap ? withInnerJson(value) : value;
+  const hasMember = isJson && !isCheap && members.test(text);
   for (const {kind, contains, regExp, hasCheckDigit, onlyJson, ...sign} of signs) {
     if ((sign.isCheap === true) !== isCheap || found.has(kind)) continue;
-    if ((onlyJson === true && !hasMember) || !value.includes(contains)) continue;
+    if ((onlyJson === true && !hasMember) || !text.includes(contains)) continue;
     regExp.lastIndex = 0;
-    for (let match = regExp.exec(value); match; match = regExp.exec(value)) {
+    for (let match = regExp.exec(text); match; match = regExp.exec(text)) {
       if (hasCheckDigit === true && !hasValidCheckDigit(match[0])) continue;
       found.add(kind);
       break;
