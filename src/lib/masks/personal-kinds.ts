@@ -187,6 +187,12 @@ export const valueSigns: readonly ValueSign[] = [
     pattern: String.raw`[$](?:2[abxy]|argon2(?:id|i|d)|5|6|scrypt)[$][^\s"]{12,}`,
   },
   {
+    kind: 'secret',
+    contains: '$',
+    isCheap: true,
+    pattern: String.raw`(?:[$](?:1|7|y|P|H|S)[$]|pbkdf2[_:-]sha[0-9]{1,3}[:$]|scrypt:[0-9:]+[$]|SCRAM-SHA-256[$])[./A-Za-z0-9$:=+-]{20}`,
+  },
+  {
     kind: 'phone',
     contains: '',
     pattern: String.raw`${before}(?:\+[1-9][0-9 ().-]{6,16}[0-9]|\(?[2-9][0-9][0-9]\)?[ .-][0-9]{3}[ .-][0-9]{4})${after}`,
