@@ -79,6 +79,16 @@ describe('a field of several pieces', () => {
     },
   );
 
+  // Of 4 pieces, the last 16 KB are searched again with the next ones.
+  it.each([-1, 0, 1])(
+    'is in its column after a tab %i bytes from the bytes that are searched twice',
+    (from) => {
+      const before = 'x'.repeat(4 * 65_536 - 16_384 + from);
+      const {fields} = find(`${before}\t${word}${'y'.repeat(300_000)}\tJ\n`, [true, true, true], 65_536);
+      expect(new Set(fields.map((field) => field.slice(0, 6)))).toEqual(new Set(['0.1: a', '0.2: J']));
+    },
+  );
+
   it('takes little memory', () => {
     let most = 0;
     const taker = new FieldsContaining(
