@@ -72,6 +72,7 @@ function mayImport(from: string, to: string): boolean {
 }
 
 const owners: Readonly<Record<string, RegExp>> = {
+  execa: /^lib\/postgres\/tools\/run-tool\.ts$/,
   pg: /^lib\/postgres\/client\.ts$/,
   'pg-copy-streams': /^lib\/postgres\/copy-[a-z-]+\.ts$/,
   listr2: /^lib\/progress\/listr-progress\.ts$/,
@@ -87,6 +88,7 @@ const owners: Readonly<Record<string, RegExp>> = {
 
 /** Loaded on first use, because each would slow down every start of the program by tens of milliseconds. */
 const lazyPackages = [
+  'execa',
   'pg',
   'pg-copy-streams',
   'listr2',

@@ -1,5 +1,4 @@
-/** Runs a program. No shell, no inherited secrets, bounded output. */
-import {type ChildProcess, spawn} from 'node:child_process';
+/** Runs a program: the only file that uses execa. No shell, no inherited secrets, bounded output. */
 import {closeSync, openSync} from 'node:fs';
 import {devNull} from 'node:os';
 import {PassThrough, pipeline, type Readable} from 'node:stream';
@@ -54,7 +53,7 @@ const bufferedBytes = 1 << 17;
 const handlesOfATool = 16;
 
 /**
- * Where the limit of open files is reached, Node.js creates no pipes and may report that in an event that nobody receives: it would
+ * Where the limit of open files is reached, Node.js creates no pipes and reports the error in an event that execa cannot receive: it would
  * end this process. Opening files gives the same error as a value.
  * @throws TOO_MANY_OPEN_FILES
  */
@@ -75,106 +74,84 @@ function requireFreeHandles(): void {
  *   `readStdout` if the reader fails first.
  */
 export async function runTool(run: ToolRun): Promise<ToolOutcome> {
+  const {execa} = await import('execa');
   requireFreeHandles();
   run.signal?.throwIfAborted();
   const tail: string[] = [];
-  const child = await start(run);
-  const ended = new Promise<Pick<ChildProcess, 'exitCode' | 'signalCode'>>((resolve) => {
-    child.once('exit', (exitCode, signalCode) => resolve({exitCode, signalCode}));
+  const child = execa(run.path, [...run.args], {
+    extendEnv: false,
+    env: {...passedOn(), LC_ALL: 'C', ...run.environment},
+    stdin: run.stdin ? 'pipe' : 'ignore',
+    stdout: run.readStdout ? 'pipe' : 'ignore',
+    stderr: 'pipe',
+    buffer: false,
+    reject: false,
+    ...(run.signal ? {cancelSignal: run.signal} : {}),
+    killSignal: run.killSignal ?? 'SIGTERM',
+    forceKillAfterDelay: killAfterMs,
+    windowsHide: true,
+    // A separate process group, so that the workers of a parallel pg_dump or pg_restore can be ended too.
+    detached: run.endsWithUs ?? false,
   });
-  const keeper = run.endsWithUs === true ? startKeeper(child) : undefined;
-  let force: NodeJS.Timeout | undefined;
-  const end = (name: NodeJS.Signals): void => {
-    child.kill(name);
-    force ??= setTimeout(() => child.kill('SIGKILL'), killAfterMs);
-  };
-  const cancel = (): void => end(run.killSignal ?? 'SIGTERM');
-  run.signal?.addEventListener('abort', cancel, {once: true});
-  if (run.signal?.aborted === true) cancel(); // in the meantime
+  const keeper =
+    run.endsWithUs && child.pid !== undefined
+      ? execa('/bin/sh', ['-c', keeperScript, 'sh', String(child.pid)], {
+          stdin: 'pipe',
+          stdout: 'ignore',
+          stderr: 'ignore',
+          reject: false,
+          detached: true, // signals for this process's group must not reach the keeper
+        })
+      : undefined;
+
   const endGroup = run.isGroupEnded === true ? endGroupOn(run.signal, child.pid) : undefined;
   let readerError: Error | undefined;
   const stop = (error: unknown): void => {
     readerError ??= error instanceof Error ? error : new Error(String(error));
-    end('SIGTERM');
+    child.kill('SIGTERM');
   };
   const reading =
     run.readStdout && child.stdout ? run.readStdout(kept(child.stdout)).catch(stop) : Promise.resolve();
   const feeding = run.stdin && child.stdin ? feed(run.stdin.stream, child.stdin, stop) : undefined;
-  const lines =
-    child.stderr &&
-    eachLine(child.stderr, (line) => {
-      if (run.isTelling?.(line) ?? true) tail.push(line);
-      if (tail.length > keptLines) tail.shift();
-      run.onLine?.(line);
-    });
-  const [{exitCode, signalCode}] = await Promise.all([ended, reading, lines, feeding]);
-  clearTimeout(force);
-  run.signal?.removeEventListener('abort', cancel);
-  running.delete(child);
+  const lines = eachLine(child.stderr, (line) => {
+    if (run.isTelling?.(line) ?? true) tail.push(line);
+    if (tail.length > keptLines) tail.shift();
+    run.onLine?.(line);
+  });
+  const [result] = await Promise.all([child, reading, lines, feeding]);
   endGroup?.();
-  keeper?.stdin?.on('error', () => undefined).end('ended\n'); // it may be dead, as after `kill -9 -1`
+  keeper?.stdin.on('error', () => undefined).end('ended\n'); // it may be dead, as after `kill -9 -1`
 
   run.signal?.throwIfAborted();
   if (readerError !== undefined) {
     // A dead tool closes its stream; its own output explains more than "premature close".
-    if (tail.length > 0 && exitCode !== null && exitCode !== 0) {
+    if (tail.length > 0 && result.exitCode !== undefined && result.exitCode !== 0) {
       const explained = explainToolFailure(run.tool, tail, run.failureCode);
       if (!(readerError instanceof AppError)) throw explained;
     }
     throw readerError;
   }
   const accepted = run.acceptedExits ?? [0];
-  if (exitCode !== null && accepted.includes(exitCode)) return {exitCode, stderrTail: tail};
-  if (signalCode === null) throw explainToolFailure(run.tool, tail, run.failureCode);
-  if (signalCode === 'SIGINT') throw new AppError('INTERRUPTED', `${run.tool} was interrupted.`);
-  // A limit on file sizes (ulimit -f, a quota) ends a writer with this signal.
-  if (signalCode === 'SIGXFSZ') throw explainToolFailure(run.tool, ['File too large'], run.failureCode);
-  throw new AppError('TOOL_KILLED', `${run.tool} was killed by ${signalCode}.`, {
-    ...(signalCode === 'SIGKILL' ? {hint: 'Did the machine run out of memory? Check its kernel log.'} : {}),
-    details: tail,
-  });
-}
-
-/** Programs without a keeper, which end when this process exits. */
-const running = new Set<ChildProcess>();
-process.on('exit', () => {
-  for (const child of running) child.kill();
-});
-
-/** @throws the failure code of `run` if the program cannot be started */
-async function start(run: ToolRun): Promise<ChildProcess> {
-  const isAlone = run.endsWithUs ?? false;
-  let cause: unknown;
-  try {
-    const child = spawn(run.path, run.args, {
-      env: {...passedOn(), LC_ALL: 'C', ...run.environment},
-      stdio: [run.stdin ? 'pipe' : 'ignore', run.readStdout ? 'pipe' : 'ignore', 'pipe'],
-      windowsHide: true,
-      // A separate process group, so that the workers of a parallel pg_dump or pg_restore can be ended too.
-      detached: isAlone,
-    });
-    const failed = new Promise<unknown>((resolve) => child.on('error', resolve));
-    if (child.pid !== undefined) {
-      if (!isAlone) running.add(child);
-      return child;
-    }
-    cause = await failed;
-    for (const stream of child.stdio) stream?.destroy();
-  } catch (error) {
-    cause = error; // such as arguments that are too long
+  if (result.exitCode !== undefined && accepted.includes(result.exitCode)) {
+    return {exitCode: result.exitCode, stderrTail: tail};
   }
-  throw new AppError(run.failureCode, `Cannot start ${run.tool}: ${messageOf(cause)}.`, {
-    ...(systemErrorCode(cause) === 'EACCES' ? {hint: `Is ${run.path} executable?`} : {}),
-  });
-}
-
-function startKeeper({pid}: ChildProcess): ChildProcess {
-  const keeper = spawn('/bin/sh', ['-c', keeperScript, 'sh', String(pid)], {
-    env: passedOn(),
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true, // signals for this process's group must not reach the keeper
-  });
-  return keeper.on('error', () => undefined); // without a shell, the program still ends when it writes to our pipe
+  if (result.exitCode === undefined) {
+    if (result.signal === 'SIGINT') throw new AppError('INTERRUPTED', `${run.tool} was interrupted.`);
+    // A limit on file sizes (ulimit -f, a quota) ends a writer with this signal.
+    if (result.signal === 'SIGXFSZ') throw explainToolFailure(run.tool, ['File too large'], run.failureCode);
+    if (result.signal !== undefined) {
+      throw new AppError('TOOL_KILLED', `${run.tool} was killed by ${result.signal}.`, {
+        ...(result.signal === 'SIGKILL'
+          ? {hint: 'Did the machine run out of memory? Check its kernel log.'}
+          : {}),
+        details: tail,
+      });
+    }
+    throw new AppError(run.failureCode, `Cannot start ${run.tool}: ${messageOf(result.cause ?? result)}.`, {
+      ...(systemErrorCode(result.cause) === 'EACCES' ? {hint: `Is ${run.path} executable?`} : {}),
+    });
+  }
+  throw explainToolFailure(run.tool, tail, run.failureCode);
 }
 
 /** Ends the process group when the signal comes: politely first. @returns what to call when the program has ended */
@@ -200,7 +177,7 @@ function endGroupOn(signal: AbortSignal | undefined, pid: number | undefined): (
 }
 
 /**
- * Node.js discards unread output when the program ends, and a reader may first have to query a store
+ * Node.js and execa discard unread output when the program ends, and a reader may first have to query a store
  * or derive a key.
  */
 function kept(stdout: Readable): Readable {
