@@ -142,6 +142,7 @@ describe('signs', () => {
       CREATE TABLE many (n int, word text) PARTITION BY RANGE (n);
       CREATE TABLE many_1 PARTITION OF many FOR VALUES FROM (0) TO (8000);
       CREATE TABLE many_2 PARTITION OF many FOR VALUES FROM (8000) TO (20000);
+      CREATE TABLE photo (picture bytea, title text); INSERT INTO photo VALUES (convert_to(repeat('x', 200000), 'UTF8'), 'x');
       INSERT INTO many SELECT n, '+34 612 345 678' || CASE WHEN n = 10001 THEN ' anna@mail.example' ELSE '' END FROM generate_series(0, 10001) n`);
     const found = await inDatabase();
     expect(listed(found)).toContain('public.many.word: email 1, phone 10000 of 10002');
@@ -149,6 +150,7 @@ describe('signs', () => {
     expect(found.notLooked).toEqual([
       {of: 'public.many', reason: `${others} in rows after the first 10000`},
       {of: 'public.paper', reason: `${others} in values of more than 250 kB`},
+      {of: 'public.photo.picture', reason: 'bytea is not text'},
     ]);
   });
 

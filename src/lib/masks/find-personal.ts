@@ -2,7 +2,7 @@
 import {formatBytes} from '../base/format.js';
 import {qualifiedName} from '../base/qualified-name.js';
 import type {DumpDefinition} from '../dump/dump-definitions.js';
-import {decodeFields, hasShortened, RowShortener} from '../dump/sql/copy-rows.js';
+import {decodeFields, RowShortener, shortenedIn} from '../dump/sql/copy-rows.js';
 import type {NamedTable} from '../postgres/quote.js';
 import type {RowTaker, RowTakerOf} from '../postgres/take-rows.js';
 import {columnName} from '../settings/column-name.js';
@@ -244,7 +244,7 @@ class TableSearch implements RowTaker {
   }
 
   private lookAtRow(row: Buffer): void {
-    if (hasShortened(row)) this.table.hasLongValues = true;
+    if (shortenedIn(row).some((column) => this.columns[column])) this.table.hasLongValues = true;
     for (const [column, value] of decodeFields(row, this.encoding).entries())
       if (value !== null) this.look(value, column, false);
   }

@@ -10,7 +10,7 @@ const tab = Buffer.of(tabByte);
 
 /**
  * Joins rows that arrive in pieces. A value of more than 16 KiB is replaced by its length and SHA-256, so that equal rows stay equal
- * and large values take no memory. COPY never writes a backslash before a bracket, so no real value looks like that: see `hasShortened`.
+ * and large values take no memory. COPY never writes a backslash before a bracket, so no real value looks like that: see `shortenedIn`.
  */
 export class RowShortener implements RowTaker {
   private row: Buffer[] = [];
@@ -68,9 +68,11 @@ export class RowShortener implements RowTaker {
   }
 }
 
-/** Whether a value of the row was replaced. */
-export function hasShortened(row: Buffer): boolean {
-  return row.includes('\\(');
+/** The positions of the values of the row that were replaced. */
+export function shortenedIn(row: Buffer): number[] {
+  if (!row.includes('\\(')) return [];
+  const fields = row.toString('latin1').split('\t');
+  return fields.flatMap((field, position) => (field.startsWith('\\(') ? [position] : []));
 }
 
 /** Longer keys are shortened. */
