@@ -452,6 +452,19 @@ describe('a unique value that another row of the same run has', () => {
   });
 });
 
+it('of two restores within one second, the later one is undone first', async () => {
+  database = await createTempDatabase('template0');
+  await database.run('CREATE TABLE box (id int PRIMARY KEY); INSERT INTO box VALUES (1), (2)');
+  await backUp();
+  await database.run('DELETE FROM box');
+  const context = contextOf({now: '2026-11-28T12:00:00Z'});
+  for (const key of ['1', '2']) await run({tables: ['box'], keys: [key]}, context);
+  const left = () => database.query('SELECT id FROM box ORDER BY id');
+  await takeBack('latest');
+  expect(await left()).toEqual([{id: '1'}]);
+  expect((await failure(takeBack('latest'))).code).toBe('ROWS_CHANGED');
+});
+
 it('a parent is restored with inserted rows, and not with skipped ones', async () => {
   await farm();
   await database.run(`

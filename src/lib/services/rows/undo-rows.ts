@@ -58,6 +58,7 @@ export interface UndoRowsResult {
 }
 
 const changesListed = 1000;
+const undoExtension = /\.json(?:\.age)?$/;
 
 /**
  * @throws BACKUP_NOT_FOUND, ORDER_BACKUP_INVALID, KEY_NEEDED before it connects; ROWS_CHANGED naming the rows;
@@ -97,9 +98,11 @@ async function findUndoFile({settings}: RunContext, name: string): Promise<strin
   }
   if (existsSync(folder)) {
     await requireTrustedFolder(folder);
+    // Without their extensions, of two names of the same second the one with a number follows.
+    const idOf = (file: string): string => file.replace(undoExtension, '');
     const newest = (await readdir(folder))
-      .filter((file) => file.startsWith(`${undoPrefix}-`) && /\.json(?:\.age)?$/.test(file))
-      .sort((a, b) => b.localeCompare(a, 'en', {numeric: true}))[0];
+      .filter((file) => file.startsWith(`${undoPrefix}-`) && undoExtension.test(file))
+      .sort((a, b) => idOf(b).localeCompare(idOf(a), 'en', {numeric: true}))[0];
     if (newest !== undefined) return join(folder, newest);
   }
   throw new AppError('BACKUP_NOT_FOUND', `There is no undo file in ${folder}.`, {
