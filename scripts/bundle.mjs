@@ -62,6 +62,17 @@ const lazyOclif = {
   },
 };
 
+/** Zod's setting `jitless`, before any schema is made: to compile a parser for each of them takes longer than the parsers save. */
+const interpretedZod = {
+  name: 'interpreted-zod',
+  transform(code, id) {
+    if (!id.endsWith('/zod/v4/core/core.js')) return null;
+    const changed = code.replace('__zod_globalConfig = {}', '__zod_globalConfig = {jitless: true}');
+    if (changed === code) throw new Error(`${id} lacks the configuration of zod`);
+    return {code: changed, map: null};
+  },
+};
+
 const bundle = await rolldown({
   cwd: root,
   platform: 'node',
@@ -71,7 +82,7 @@ const bundle = await rolldown({
   ]),
   // "module" first: what jsonc-parser names as "main" looks for its parts while it runs.
   resolve: {extensionAlias: {'.js': ['.ts', '.js']}, mainFields: ['module', 'main']},
-  plugins: [lazyOclif],
+  plugins: [lazyOclif, interpretedZod],
   external: [/^@aws-sdk\//, /^@smithy\//, 'pg-native', 'typescript'],
 });
 const {output} = await bundle.write({
