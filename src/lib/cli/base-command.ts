@@ -9,7 +9,7 @@ import {chooseProgress} from '../progress/choose-progress.js';
 import {type PausableProgress, pauseLines, silentProgress} from '../progress/progress.js';
 import {redact, redactValues} from '../base/redact.js';
 import type {RunContext} from '../run/run-context.js';
-import {keepYoungGenerationSmall} from './code-cache.js';
+import {collectAsInLongRuns} from './code-cache.js';
 import type {RunRecorder} from './record-run.js';
 import type {SeveralResult, SeveralView} from './show/show-several.js';
 import {type GlobalFlags, loadSettings, type Settings} from '../settings/settings.js';
@@ -97,7 +97,7 @@ export abstract class BaseCommand extends Command {
     const isJson = this.jsonEnabled();
     turnSignalsIntoErrors();
     // The objects of the start live long: to copy them at each of many collections takes a fifth of the time of a small backup.
-    if (this.facts.isRecorded) setTimeout(keepYoungGenerationSmall, startMs).unref();
+    if (this.facts.isRecorded) setTimeout(collectAsInLongRuns, startMs).unref();
     refuseEmptyFlags(flags);
     refuseBadPlaces(flags);
     const interruption = new AbortController();
