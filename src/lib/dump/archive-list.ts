@@ -22,6 +22,8 @@ export interface EntrySelection {
 const entry = (pattern: string): RegExp => new RegExp(`^\\d+; \\d+ \\d+ (?:${pattern}) `);
 const publicSchema = entry('SCHEMA - public');
 const procedural = entry('EXTENSION - plpgsql');
+/** Types of `isStatistics`. */
+const statistics = entry('(?:EXTENDED )?STATISTICS DATA');
 /** Comments that only the object's owner may set, and that are equal in every database. */
 const ownersOnly = entry('COMMENT - (?:SCHEMA public|EXTENSION (?:plpgsql|"plpgsql"))');
 
@@ -66,6 +68,7 @@ export function selectEntries(
       left.push(`left out, because the target has its own: ${line.replace(/^\d+; \d+ \d+ /, '')}`);
       return false;
     }
+    if (statistics.test(line)) return false;
     const listed = line.replace(/^\d+; \d+ \d+ /, '');
     if (selection.leftOut?.whyListed(listed) !== undefined) return false;
     if (selection.onlyTables.length === 0) return true;

@@ -23,7 +23,13 @@ const dataTypes = new Set([
   'BLOB',
   'BLOB METADATA',
   'STATISTICS DATA',
+  'EXTENDED STATISTICS DATA',
 ]);
+
+/** Statistics contain values of rows. A restore collects its own. */
+export function isStatistics({type}: Pick<DumpSection, 'type'>): boolean {
+  return type.endsWith('STATISTICS DATA');
+}
 
 /** Whether the section contains rows, values of sequences, or large objects with their privileges and comments. */
 export function isDataSection(section: Pick<DumpSection, 'type' | 'name'>): boolean {

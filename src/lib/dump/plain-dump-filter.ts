@@ -100,7 +100,8 @@ const longestKnownLine = 1024;
 /** The object of a heading; null for any other line. */
 export function sectionIn(line: string): DumpSection | null {
   // For an object without an owner, such as a comment on an extension, the line may end after "Owner:".
-  const match = /^-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner:(?: (.*))?$/.exec(line);
+  const match =
+    /^-- (?:(?:Data|Statistics) for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner:(?: (.*))?$/.exec(line);
   if (!match) return null;
   const [, name = '', type = '', schema = '', rest = ''] = match;
   const [, owner = '', tablespace] = /^(.*?)(?:; Tablespace: (.*))?$/.exec(rest) ?? [];

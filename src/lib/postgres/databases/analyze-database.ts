@@ -1,4 +1,4 @@
-/** Collects planner statistics of a whole database in several sessions; dumps up to PostgreSQL 17 contain none. */
+/** Collects planner statistics of a whole database in several sessions; those in a dump are not restored. */
 import {z} from 'zod';
 import {withSession} from '../client.js';
 import type {Connection} from '../connect/connection.js';

@@ -2,6 +2,7 @@
 import {once} from 'node:events';
 import {createGzip} from 'node:zlib';
 import {qualifiedName} from '../../base/qualified-name.js';
+import {isStatistics} from '../../dump/dump-definitions.js';
 import {type DumpStatement, dumpStatements} from '../../dump/dump-statements.js';
 import {openPlainDump} from '../../dump/open-plain-dump.js';
 import type {DumpSection} from '../../dump/plain-dump-filter.js';
@@ -41,7 +42,8 @@ export async function writeMaskedDump(
         if (!gzip.write(bytes)) await Promise.race([once(gzip, 'drain'), written]);
       };
       const isLeftOut = (section: DumpSection): boolean =>
-        section.type === 'MATERIALIZED VIEW DATA' && load.leftOut.why(section) !== undefined;
+        isStatistics(section) ||
+        (section.type === 'MATERIALIZED VIEW DATA' && load.leftOut.why(section) !== undefined);
       const read = async (sql: AsyncIterable<Buffer>): Promise<void> => {
         for await (const bytes of withRowsOf(session, sql, put, isLeftOut)) await put(bytes);
         gzip.end();

@@ -80,7 +80,7 @@ export async function loadAndCompare(
 /** More sessions from a machine with many cores would slow down other users of the server. */
 const mostSessions = 4;
 
-/** Collects the planner's statistics, which dumps lack, and compares every table and the catalog. */
+/** Collects the planner's statistics, which are not restored, and compares every table and the catalog. */
 export async function analyzeAndCompare(
   context: RunContext,
   plan: RestorePlan,

@@ -44,7 +44,7 @@ it('quotes the database for conninfo strings, so that no name is expanded', () =
   expect(pgRestoreArguments(options, 'f', 'postgresql://x')[0]).toBe("--dbname=dbname='postgresql://x'");
 });
 
-it('leaves out entries that every database has, and selects tables by their full name', () => {
+it('leaves out statistics and entries that every database has, and selects tables by their full name', () => {
   const lines = [
     '5; 2615 2200 SCHEMA - public shop',
     '6; 0 0 COMMENT - EXTENSION plpgsql ',
@@ -54,12 +54,16 @@ it('leaves out entries that every database has, and selects tables by their full
     '3457; 0 16401 TABLE DATA public orders archive shop',
     '3300; 2606 16410 CONSTRAINT public orders orders_pkey shop',
   ];
+  const statistics = [
+    '3458; 0 0 STATISTICS DATA public orders ',
+    '3459; 0 0 EXTENDED STATISTICS DATA public orders_s ',
+  ];
   const tables = [
     {schema: 'public', name: 'orders'},
     {schema: 'public', name: 'orders archive'},
   ];
   const dump = {format: 'custom', dumpMajor: 15} as const;
-  const all = selectEntries(lines, {dump, isSuperuser: false, tables, onlyTables: []});
+  const all = selectEntries([...lines, ...statistics], {dump, isSuperuser: false, tables, onlyTables: []});
   expect(all.entries).toEqual(lines.slice(2));
   expect(all.left.length).toBe(2);
   const one = selectEntries(lines, {

@@ -213,6 +213,7 @@ const sectionsOf = {rows: ['pre-data', 'data'], rest: ['post-data']} as const;
 /** Types of objects that pg_dump writes after all rows (dumpTableSchema and the like in pg_dump.c, SECTION_POST_DATA). */
 const afterRows = new Set([
   'CONSTRAINT',
+  'CHECK CONSTRAINT',
   'FK CONSTRAINT',
   'INDEX',
   'INDEX ATTACH',

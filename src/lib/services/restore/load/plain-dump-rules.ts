@@ -2,7 +2,7 @@
 import {qualifiedName} from '../../../base/qualified-name.js';
 import {formats} from '../../../base/formats.js';
 import type {DetectedDump} from '../../../dump/detect-format.js';
-import {isDataSection} from '../../../dump/dump-definitions.js';
+import {isDataSection, isStatistics} from '../../../dump/dump-definitions.js';
 import type {DumpStatement} from '../../../dump/dump-statements.js';
 import type {LeftOutEntries} from '../../../dump/left-out-entries.js';
 import type {DumpSection} from '../../../dump/plain-dump-filter.js';
@@ -36,6 +36,7 @@ export function restoreRules(
   const {schemaOnly, dataOnly, noOwner, noAcl} = load.options;
   const wanted = new Set(load.onlyTables.map(qualifiedName));
   const keeps = (section: DumpSection): boolean => {
+    if (isStatistics(section)) return false;
     // For an archive, pg_restore has already left out the rest.
     if (formats[load.dump.format].isArchive) return true;
     if (isDataSection(section) ? schemaOnly : dataOnly) return false;
