@@ -14,6 +14,7 @@ import {
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import {checkMachine} from '../../src/lib/services/doctor/doctor.js';
 import {cleanOrders} from '../../src/lib/services/orders/clean/execute.js';
+import {refresh} from '../../src/lib/services/refresh/refresh.js';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import {restoreOrders} from '../../src/lib/services/orders/restore/execute.js';
 import {verifyBackups} from '../../src/lib/services/verify/verify.js';
@@ -181,5 +182,34 @@ describe('the newest major version', () => {
       onlyOrders: [],
     });
     expect(await readRows()).toEqual(before);
+  });
+
+  it('is masked with a foreign key whose rows last for a time, which several rows of the parent can cover', async () => {
+    await withAppSession(newest.connection, (session) =>
+      session.query('CREATE DATABASE rooms TEMPLATE template0'),
+    );
+    const connection = withDatabase(newest.connection, 'rooms');
+    const [without, period] = newestMajor >= 18 ? ['WITHOUT OVERLAPS', 'PERIOD'] : ['', ''];
+    const of = newestMajor >= 18 ? '[2026-01-01,2026-04-01)' : '[2026-01-01,2026-03-01)';
+    await withAppSession(connection, (session) =>
+      session.client.query(`
+        CREATE TABLE room (id int4range, during daterange, keeper text, PRIMARY KEY (id, during ${without}));
+        CREATE TABLE stay (id int4range, during daterange, guest text,
+          FOREIGN KEY (id, ${period} during) REFERENCES room (id, ${period} during));
+        INSERT INTO room VALUES ('[1,2)', '[2026-01-01,2026-03-01)', 'Anna'), ('[1,2)', '[2026-03-01,2026-05-01)', 'Ben');
+        INSERT INTO stay VALUES ('[1,2)', '${of}', 'Carla')`),
+    );
+    const context = testContext(join(folder, 'rooms'), {
+      settings: {
+        databaseUrl: urlOf(connection),
+        config: {masks: {'public.room.keeper': {mask: 'name'}, 'public.stay.guest': {mask: 'name'}}},
+      },
+      env: {STAGING_URL: urlOf(withDatabase(newest.connection, 'masked_rooms'))},
+    });
+    await backupDatabase(context, {});
+    const {masked} = await refresh(context, {}, {targetUrlEnv: 'STAGING_URL', keepSetAside: 0});
+    expect(masked?.proof.checks).toContainEqual(
+      expect.objectContaining({kind: 'foreign keys', compared: 1, failed: 0}),
+    );
   });
 });

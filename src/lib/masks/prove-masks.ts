@@ -424,14 +424,20 @@ async function checkLink(
   };
   const notNull = link.childColumns.map((name) => `c.${quoteIdentifier(name)} IS NOT NULL`).join(' AND ');
   const equal = link.childColumns
+    .slice(0, link.isTemporal ? -1 : undefined)
     .map(
       (name, index) =>
         `${side(parent, 'p', link.parentColumns[index] ?? '')} = ${side(child, 'c', name)}${collate(link.parentColumns[index])}`,
     )
     .join(' AND ');
+  const column = (alias: string, names: readonly string[]): string =>
+    `${alias}.${quoteIdentifier(names.at(-1) ?? '')}`;
+  const hasParent = link.isTemporal
+    ? `coalesce((SELECT ${column('c', link.childColumns)} <@ range_agg(${column('p', link.parentColumns)}) FROM ${fromTable(parent)} p WHERE ${equal}), false)`
+    : `EXISTS (SELECT 1 FROM ${fromTable(parent)} p WHERE ${equal})`;
   const counts = await session.query(
     `SELECT (SELECT count(*) FROM ${fromTable(child)} c WHERE ${notNull}) AS compared,
-            (SELECT count(*) FROM ${fromTable(child)} c WHERE ${notNull} AND NOT EXISTS (SELECT 1 FROM ${fromTable(parent)} p WHERE ${equal})) AS failed`,
+            (SELECT count(*) FROM ${fromTable(child)} c WHERE ${notNull} AND NOT ${hasParent}) AS failed`,
   );
   return [
     {kind: 'foreign keys', of: `${qualifiedName(child)}: ${link.name}`, ...parseOnlyRow(countsRow, counts)},
