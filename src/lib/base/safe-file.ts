@@ -34,6 +34,21 @@ export async function createPrivateFile(path: string): Promise<FileHandle> {
 }
 
 /**
+ * Creates an empty file for the owner alone (0600), so that of several runs one alone has the name.
+ * @returns false if something has the name already
+ * @throws DISK_FULL, FOLDER_NOT_WRITABLE, WRITE_FAILED
+ */
+export async function reserveFile(path: string): Promise<boolean> {
+  try {
+    await (await createPrivateFile(path)).close();
+    return true;
+  } catch (error) {
+    if (error instanceof AppError && systemErrorCode(error.cause) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/**
  * Writes `text` so that `path` has either the old or the new content, complete, whenever the machine stops.
  * A link, a pipe or a device of that name is not replaced.
  * @param mode for the owner alone by default

@@ -1,10 +1,10 @@
 /** A row file in the making: written under another name, read back, and named once it is complete. */
-import {access, rm} from 'node:fs/promises';
+import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {partialSuffix, timestampForName} from '../../base/file-names.js';
-import {makePrivateFolder, renameSafely} from '../../base/safe-file.js';
-import {AppError, systemErrorCode} from '../../base/errors.js';
-import {openJournal} from '../../run/journal.js';
+import {exists, makePrivateFolder, renameSafely, reserveFile} from '../../base/safe-file.js';
+import {AppError} from '../../base/errors.js';
+import {type Journal, openJournal} from '../../run/journal.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {FaultPoint} from '../../run/fault-points.js';
 import type {SnapshotMetadata} from './format.js';
@@ -19,7 +19,7 @@ export interface RowFileRequest<T> {
   readonly command: string;
   /** Titles of the steps. */
   readonly titles: {readonly write: string; readonly check: string};
-  /** Writes and syncs the file at the path, which does not exist. */
+  /** Writes and syncs the file at the path, which exists and is empty. */
   readonly write: (
     path: string,
     at: Date,
@@ -46,11 +46,9 @@ export async function makeRowFile<T>(
   signal: AbortSignal,
 ): Promise<RowFileInTheMaking & {readonly result: T & {readonly metadata: SnapshotMetadata}}> {
   const at = context.clock.now();
-  const path = await freePath(join(context.settings.backupsDir, request.folder), request.prefix, at);
-  const partial = `${path}${partialSuffix}`;
-  // Without it `recover` would take the file for one whose run has ended.
   const journal = openJournal(context, request.command);
-  const named = await journal.begin({kind: 'partial', path: partial});
+  const folder = join(context.settings.backupsDir, request.folder);
+  const {path, partial, named} = await reserveName(journal, folder, request.prefix, at);
   const discard = async (): Promise<void> => {
     // A file that cannot be removed does no harm: `recover` finds a partial by its name, and restoring rows that exist changes nothing.
     for (const name of [partial, path]) await rm(name, {force: true}).catch(() => undefined);
@@ -95,17 +93,40 @@ async function readBack(path: string, written: SnapshotMetadata, signal: AbortSi
   );
 }
 
-/** A name in `folder` that neither a file nor a file in the making has. */
-async function freePath(folder: string, prefix: string, at: Date): Promise<string> {
+interface ReservedName {
+  readonly path: string;
+  /** The file in the making: it exists and is empty. */
+  readonly partial: string;
+  /** Call once the file has its name, or is removed. */
+  readonly named: () => Promise<void>;
+}
+
+/**
+ * The first free name of this second in `folder`. Runs that begin in the same second do not wait for each other, so the exclusive creation
+ * of the partial file decides; a final name that was given just before is seen after it.
+ * The journal comes first: without it `recover` would take the file for one whose run has ended.
+ */
+async function reserveName(
+  journal: Journal,
+  folder: string,
+  prefix: string,
+  at: Date,
+): Promise<ReservedName> {
   await makePrivateFolder(folder);
-  const isTaken = (path: string): Promise<boolean> =>
-    access(path).then(
-      () => true,
-      (error: unknown) => systemErrorCode(error) !== 'ENOENT',
-    );
   for (let attempt = 1; ; attempt += 1) {
     const path = join(folder, `${prefix}-${timestampForName(at)}${attempt === 1 ? '' : `-${attempt}`}.json`);
-    const names = [path, `${path}${partialSuffix}`, `${path}.age`];
-    if (!(await Promise.all(names.map(isTaken))).includes(true)) return path;
+    const partial = `${path}${partialSuffix}`;
+    if ((await isTaken(path)) || (await exists(partial))) continue;
+    const named = await journal.begin({kind: 'partial', path: partial});
+    if (await reserveFile(partial)) {
+      if (!(await isTaken(path))) return {path, partial, named};
+      await rm(partial);
+    }
+    await named();
   }
+}
+
+/** The encrypted file has its name before the plain one is removed, so it is looked for last. */
+async function isTaken(path: string): Promise<boolean> {
+  return (await exists(path)) || exists(`${path}.age`);
 }

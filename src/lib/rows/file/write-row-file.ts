@@ -1,6 +1,8 @@
 /** Writes a row file straight from the server: rows, links, checksums, and the metadata on its first line. */
+import {constants} from 'node:fs';
 import {createRowHashSum} from '../../fingerprint/row-hash.js';
-import {createPrivateFile, explainFileError} from '../../base/safe-file.js';
+import {openOwnFile} from '../../base/own-file.js';
+import {explainFileError} from '../../base/safe-file.js';
 import {AppError} from '../../base/errors.js';
 import {BinaryRows} from '../../postgres/binary-rows.js';
 import type {Session} from '../../postgres/client.js';
@@ -44,7 +46,7 @@ export interface RowFileContent<M extends SnapshotMetadata> {
 }
 
 /**
- * Writes the file at `path`, which must not exist, and syncs it.
+ * Writes the file at `path`, which exists and is empty, and syncs it.
  * The metadata stand on the first line although checksums and some counts are known last: spaces, which JSON ignores, reserve
  * as much room as they can need.
  * @param onRows receives the number of rows written so far
@@ -56,7 +58,9 @@ export async function writeRowFile<M extends SnapshotMetadata>(
   content: RowFileContent<M>,
   onRows: (rows: number) => void,
 ): Promise<M> {
-  const file = await createPrivateFile(path);
+  const file = await openOwnFile(path, constants.O_WRONLY).catch((error: unknown) => {
+    throw explainFileError(error, path);
+  });
   try {
     const lines = new LineFile(file, path);
     const headLength = firstLine(content.metadata(() => undefined)).length;

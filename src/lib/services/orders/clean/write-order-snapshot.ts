@@ -115,7 +115,7 @@ function relinkedParts(
 }
 
 /**
- * Writes the file at `path`, which must not exist, and syncs it.
+ * Writes the file at `path`, which exists and is empty, and syncs it.
  * @param reader sees the rows in the state before the deletion
  * @param onRows receives the number of rows written so far
  * @returns the rows of the leaf tables, by table label
