@@ -1,6 +1,7 @@
 /** The whole workflow on the sample shop: the order of its steps, its output, and where it stops. */
-import {mkdir, readdir, readFile, truncate} from 'node:fs/promises';
+import {readdir, readFile, rename, truncate, writeFile} from 'node:fs/promises';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
+import {silentProgress, type Step} from '../../src/lib/progress/progress.js';
 import type {FaultPoint} from '../../src/lib/run/fault-points.js';
 import {safeCleanup, type SafeCleanupRequest} from '../../src/lib/services/orders/workflow/safe-cleanup.js';
 import type {Settings} from '../../src/lib/settings/settings.js';
@@ -174,8 +175,19 @@ describe('the safe cleanup', () => {
   });
 
   it('succeeds, with the commands that undo it, when its report cannot be written', async () => {
-    const context = testContext(folder, {env: {DIRECT_URL: shop.url}, now: '2026-11-22T03:10:00.000Z'});
-    await mkdir(`${folder}/backups/safe-cleanup-2026-11-22T03-10-00.json`, {recursive: true});
+    const context = {
+      ...testContext(folder, {env: {DIRECT_URL: shop.url}}),
+      progress: {
+        ...silentProgress,
+        step: async <T>(title: string, work: (step: Step) => Promise<T>): Promise<T> => {
+          if (title === 'Write the report') {
+            await rename(`${folder}/backups`, `${folder}/elsewhere`);
+            await writeFile(`${folder}/backups`, '');
+          }
+          return silentProgress.step(title, work);
+        },
+      },
+    };
     const request = {
       clean: cleanRequest(),
       fullBackup: undefined,
