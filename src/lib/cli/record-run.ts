@@ -14,7 +14,14 @@ import {databaseOf} from '../services/schedule/named-databases.js';
 import {exists, writeFileSafely} from '../base/safe-file.js';
 import {appendRun} from '../run/append-history.js';
 import {recordStart, recordKilledRuns} from '../run/started-runs.js';
-import {addFacts, isIncident, noFacts, type RunFacts, type RunRecord} from '../run/run-record.js';
+import {
+  addFacts,
+  exitCodeOfKilled,
+  isIncident,
+  noFacts,
+  type RunFacts,
+  type RunRecord,
+} from '../run/run-record.js';
 
 export interface RunStart {
   readonly command: string;
@@ -75,7 +82,7 @@ export function startRun(start: RunStart, report?: (run: RunRecord) => void): Ru
       toolVersion: start.toolVersion,
       duration: 0,
       outcome: 'interrupted',
-      exitCode: 137,
+      exitCode: exitCodeOfKilled,
       errorCode: null,
       errorMessage: 'The run stopped without recording a result: it was killed, or the machine stopped.',
       ...facts,

@@ -3,7 +3,7 @@ import {type FileHandle, lstat, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {openOwnFile, whyForeign} from '../base/own-file.js';
 import {AppError, messageOf, systemErrorCode} from '../base/errors.js';
-import {type RunRecord, runRecordSchema} from './run-record.js';
+import {exitCodeOfKilled, type RunRecord, runRecordSchema} from './run-record.js';
 
 export interface History {
   /** By start, newest last. */
@@ -29,13 +29,20 @@ export async function readHistory(
   for (let attempt = 1; ; attempt += 1) {
     const {files: before, foreign} = await describeFiles(folder);
     const runs = new Map<string, RunRecord>();
+    const ended = new Set<string>();
     let unreadableLines = 0;
     for (const {name} of before) {
       for await (const line of linesOf(join(folder, name))) {
         if (line === '') continue; // two runs both ended an incomplete line
         const run = parseLine(line);
-        if (!run) unreadableLines += 1;
-        else if (wanted(run)) runs.set(run.runId, run);
+        if (!run) {
+          unreadableLines += 1;
+          continue;
+        }
+        // A run that is killed just after it wrote its line gets a second one, which says that it was killed.
+        if (run.exitCode !== exitCodeOfKilled) ended.add(run.runId);
+        else if (ended.has(run.runId)) continue;
+        if (wanted(run)) runs.set(run.runId, run);
       }
     }
     // A file rotated meanwhile may have been read twice or not at all, so everything is read again.

@@ -136,6 +136,9 @@ export const runRecordSchema = z.object({
 });
 export type RunRecord = z.infer<typeof runRecordSchema>;
 
+/** Exit code in the record of a run that was killed (128 + SIGKILL); such a run cannot record its own. */
+export const exitCodeOfKilled = 137;
+
 /** Whether the run counts as failed. A refusal or a usage error at a terminal does not. */
 export function isIncident({incident, outcome}: Pick<RunRecord, 'incident' | 'outcome'>): boolean {
   return incident ?? outcome !== 'ok';

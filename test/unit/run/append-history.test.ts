@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {appendRun, longestHistoryLine} from '../../../src/lib/run/append-history.js';
 import {readHistory} from '../../../src/lib/run/read-history.js';
-import {addFacts, noFacts} from '../../../src/lib/run/run-record.js';
+import {addFacts, exitCodeOfKilled, noFacts} from '../../../src/lib/run/run-record.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {sampleRun} from '../../support/sample-run.js';
 
@@ -45,6 +45,17 @@ describe('the audit log', () => {
     const after = sampleRun({startedAt: '2026-11-22T04:00:00.000Z'});
     await appendRun(folder, after);
     expect(await readHistory(folder)).toEqual({runs: [before, after], unreadableLines: 1, foreign: []});
+  });
+
+  it('believes the end of a run, and not a later line that it was killed', async () => {
+    // It was killed after its line was written, and before its start was removed.
+    const ended = sampleRun();
+    const killed = {...ended, duration: 0, outcome: 'interrupted', exitCode: exitCodeOfKilled} as const;
+    const other = sampleRun({outcome: 'interrupted', exitCode: exitCodeOfKilled});
+    for (const run of [ended, killed, other]) await appendRun(folder, run);
+    expect((await readHistory(folder)).runs).toEqual([ended, other]);
+    const failed = await readHistory(folder, ({outcome}) => outcome !== 'ok');
+    expect(failed.runs).toEqual([other]);
   });
 
   it('keeps every run when files are rotated, and reads all files', async () => {
