@@ -33,3 +33,12 @@ it('lists a set-aside database until a run drops it or brings it back', () => {
   ]);
   expect(setAsideLines([], new Date())).toEqual([]);
 });
+
+it('does not list a database that a run dropped which began before the one that set it aside', () => {
+  // It waited for that one.
+  const runs = [
+    sampleRun({setAside: [event('made', 2), event('gone', 1)]}),
+    sampleRun({setAside: [event('made', 1)]}),
+  ];
+  expect(knownSetAside(runs).map(({at}) => at)).toEqual(['2026-11-22T02:00:00.000Z']);
+});
