@@ -1,6 +1,7 @@
 /** The backups of several locations as one catalogue. */
 import {standingOfRecord} from '../catalog/backup-record.js';
 import {type Backup, type Catalogue, isGood, isUsable, storedBytes} from '../catalog/catalogue.js';
+import {newestFirst} from '../catalog/retention.js';
 import {proofLevels} from '../run/check-outcome.js';
 import {AppError} from '../base/errors.js';
 import type {RunContext} from '../run/run-context.js';
@@ -108,7 +109,7 @@ export function mergeCopies(
     const places = all.filter(({backup}) => isGood(backup)).map(({place}) => place);
     return best ? [{...best.backup, places}] : [];
   });
-  return merged.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
+  return merged.sort(newestFirst);
 }
 
 /** How far a copy is proven; negative if it is damaged. */

@@ -46,6 +46,12 @@ it('distinguishes backups with the same id but different content or servers', ()
   expect(mergeCopies([copy('here'), ...readings])).toHaveLength(3);
 });
 
+it('lists the later of several backups of one moment first', () => {
+  const ids = ['shop-2', 'shop-10', 'shop'];
+  const catalogue = catalogueOf(ids.map((id) => sampleRecord(at, {id})));
+  expect(mergeCopies([{place: 'here', catalogue}]).map(({id}) => id)).toEqual(['shop-10', 'shop-2', 'shop']);
+});
+
 it('does not report a missing folder', async () => {
   const context = testContext('/nowhere');
   await expect(writeReport(context, {from: 'gone'})).rejects.toMatchObject({code: 'BACKUP_NOT_FOUND'});
