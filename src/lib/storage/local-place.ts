@@ -1,4 +1,5 @@
 /** A folder as a location for backups. */
+import {randomBytes} from 'node:crypto';
 import {constants, createWriteStream, type Stats} from 'node:fs';
 import {access, lstat, readdir, rename, rm, stat} from 'node:fs/promises';
 import {basename, dirname, join, relative, sep} from 'node:path';
@@ -95,7 +96,8 @@ export function localPlace(folder: string): LocalPlace {
       await done();
     },
     findPartials: () => findPartials(folder),
-    stagingFolder: (id) => `${id}.copy${partialSuffix}/`,
+    // A name of its own: another run may copy the same backup now.
+    stagingFolder: (id) => `${id}.copy.${randomBytes(4).toString('hex')}${partialSuffix}/`,
     list,
     status,
     async read(key, signal, range) {
@@ -108,8 +110,15 @@ export function localPlace(folder: string): LocalPlace {
       const path = pathOf(key);
       const partial = `${path}${partialSuffix}`;
       await makePrivateFolder(dirname(path));
+      const file = await createPrivateFile(partial).catch((error: AppError) => {
+        if (systemErrorCode(error.cause) !== 'EEXIST') throw error;
+        throw new AppError(
+          'STORAGE_CONFLICT',
+          `${partial} exists: another run is writing this file, or was killed while it did. It was not changed.`,
+          {hint: 'Run again when the other run has ended; after a kill: destino-db recover', cause: error},
+        );
+      });
       try {
-        const file = await createPrivateFile(partial);
         await pipeline(
           Readable.from(counted(source, options.onBytes)),
           createWriteStream('', {fd: file, flush: true}),

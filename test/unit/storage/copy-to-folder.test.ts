@@ -8,6 +8,7 @@ import {localPlace} from '../../../src/lib/storage/local-place.js';
 import type {Place} from '../../../src/lib/storage/place.js';
 import {readPlaced} from '../../../src/lib/storage/place-catalogue.js';
 import {transferBackup} from '../../../src/lib/storage/transfer-backup.js';
+import {until} from '../../support/observe.js';
 import {tempFolder} from '../../support/run-cli.js';
 import {writeSampleBackup} from '../../support/sample-backups.js';
 import {testContext} from '../../support/test-context.js';
@@ -20,12 +21,15 @@ beforeEach(async () => {
 });
 afterEach(() => rm(home, {recursive: true}));
 
-async function copyOneTo(to: Place): Promise<unknown> {
+/** One copy of the same backup to each. */
+async function copyTo(...places: readonly Place[]): Promise<unknown[]> {
   const here = join(home, 'backups/database');
   const {id} = await writeSampleBackup(here, '2026-11-22T03:10:00.000Z');
   const backup = await readPlaced(localPlace(here), `${id}.metadata.json`);
   const keys = {identities: [], passphrases: []};
-  return transferBackup(testContext(home), {from: localPlace(here), backup, to, keys});
+  return Promise.all(
+    places.map((to) => transferBackup(testContext(home), {from: localPlace(here), backup, to, keys})),
+  );
 }
 
 const journals = (): Promise<string[]> => readdir(join(home, 'backups/.journal'));
@@ -36,7 +40,7 @@ it('removes a file that was already renamed when the disk became full', async ()
     await place.finalize(staging);
     throw new AppError('DISK_FULL', 'The folder could not be synced.');
   };
-  await expect(copyOneTo({...place, finalize})).rejects.toMatchObject({code: 'DISK_FULL'});
+  await expect(copyTo({...place, finalize})).rejects.toMatchObject({code: 'DISK_FULL'});
   expect(await readdir(target)).toEqual([]);
   expect(await journals()).toEqual([]);
 });
@@ -79,8 +83,52 @@ it('does not change a foreign file of the same name', async () => {
     await writeFile(join(target, foreign), 'mine');
     await place.finalize(staging);
   };
-  await expect(copyOneTo({...place, finalize})).rejects.toMatchObject({code: 'STORAGE_CONFLICT'});
+  await expect(copyTo({...place, finalize})).rejects.toMatchObject({code: 'STORAGE_CONFLICT'});
   expect(await readdir(target)).toEqual([foreign]);
   expect(await readFile(join(target, foreign), 'utf8')).toBe('mine');
   expect(await journals()).toEqual([]);
+});
+
+it('two runs that copy one backup at the same time do not remove the files of each other', async () => {
+  const place = localPlace(target);
+  // Both have sent their files before either gives them their names.
+  let sent = 0;
+  let go: () => void;
+  const bothSent = new Promise<void>((resolve) => (go = resolve));
+  const finalize = async (staging: string): Promise<void> => {
+    sent += 1;
+    if (sent === 2) go();
+    await bothSent;
+    // The second one begins once the first one is done.
+    if (sent === 2) sent += 1;
+    else await until('the first copy', async () => (await readdir(target)).includes(`${id}.metadata.json`));
+    await place.finalize(staging);
+  };
+  const id = 'shop-2026-11-22T03-10-00';
+  const copies = await copyTo({...place, finalize}, {...place, finalize});
+  expect(copies).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({isPresent: false}),
+      expect.objectContaining({isPresent: true}),
+    ]),
+  );
+  expect((await readdir(target)).sort()).toEqual([`${id}.dump`, `${id}.metadata.json`]);
+  expect(await journals()).toEqual([]);
+});
+
+it('does not remove the file that another run is writing', async () => {
+  const place = localPlace(target);
+  await mkdir(target);
+  await writeFile(join(target, 'x.json.partial'), 'half');
+  await expect(
+    place.write(
+      'x.json',
+      (async function* () {
+        yield Buffer.from('mine');
+      })(),
+    ),
+  ).rejects.toMatchObject({
+    code: 'STORAGE_CONFLICT',
+  });
+  expect(await readdir(target)).toEqual(['x.json.partial']);
 });

@@ -132,8 +132,10 @@ async function withJournal(
       await write();
       await done();
     } catch (error) {
+      // What another run is writing is not ours to remove.
+      if (error instanceof AppError && error.code === 'STORAGE_CONFLICT') await done();
       // If the store is unreachable, the entry stays in the journal for recover.
-      await to.remove(key).then(done, () => undefined);
+      else await to.remove(key).then(done, () => undefined);
       throw error;
     }
   } finally {
