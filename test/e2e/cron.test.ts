@@ -4,6 +4,7 @@ import {watch} from 'node:fs';
 import {mkdir, readdir, rm, truncate, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {afterAll, beforeAll, expect, it} from 'vitest';
+import {until} from '../support/observe.js';
 import {requirePrograms} from '../support/require-programs.js';
 import {runCli, tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, type TempDatabase} from '../support/temp-database.js';
@@ -66,10 +67,14 @@ it('a scheduled line runs under cron with only its own environment, and the back
   });
   const name = await appears;
   expect(name.startsWith(shop.name)).toBe(true);
-  const {runs} = (await runCli(['history', '--json'], {cwd: folder})).json() as {
-    runs: {command: string; outcome: string}[];
-  };
-  expect(runs.map(({command}) => command)).toContain('backup');
+  // The run is recorded once it has ended, after its backup is complete.
+  await until('the run is recorded', async () => {
+    const {runs} = (await runCli(['history', '--json'], {cwd: folder})).json() as {
+      runs: {command: string; outcome: string}[];
+    };
+    return runs.some(({command, outcome}) => command === 'backup' && outcome === 'ok');
+  });
+  cron.kill('SIGTERM'); // no second job beside the next tests, or in the folder that is removed after them
 }, 240_000);
 
 it('works with an empty environment, closed stdin and the C locale; silent on success, one message on failure', async () => {
