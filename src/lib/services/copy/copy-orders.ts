@@ -132,7 +132,7 @@ async function withJournal(
       await write();
       await done();
     } catch (error) {
-      // What another run is writing is not ours to remove.
+      // The file belongs to another run.
       if (error instanceof AppError && error.code === 'STORAGE_CONFLICT') await done();
       // If the store is unreachable, the entry stays in the journal for recover.
       else await to.remove(key).then(done, () => undefined);

@@ -12,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, {recursive: true}));
 
-/** Names its file at once. @param plan stands in the file */
+/** Names its file at once. @param plan written into the file */
 async function make(plan: string): Promise<string> {
   const context = testContext(folder, {now: '2026-11-28T12:00:00Z'});
   const request = {
