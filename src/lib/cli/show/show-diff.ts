@@ -12,7 +12,10 @@ const shownKeys = 5;
 export function showDiff(
   restore: (backup: string, flags: readonly string[]) => string,
 ): (result: DiffResult, style: Style) => string[] {
-  return (result, style) => [...diffLines(result, style), ...nextLines(result, style, restore)];
+  return (result, style) =>
+    [...diffSections(result, style), nextLines(result, style, restore)]
+      .filter((section) => section.length > 0)
+      .flatMap((section, index) => (index === 0 ? section : ['', ...section]));
 }
 
 /** Rows of the backup that the database lacks, or has with other values, can be restored. */
@@ -29,7 +32,6 @@ function nextLines(
     ...(restorable.some(({changed}) => changed > 0) ? ['--changed'] : []),
   ];
   return [
-    '',
     `${style.bold('Next:')} preview the restore of these rows: ${printable(restore(right.name, flags))}`,
   ];
 }
@@ -39,28 +41,20 @@ function headline({tables, schemaDifferences}: DiffResult): string {
   return schemaDifferences.length > 0 ? 'The rows are equal, definitions differ.' : 'Both sides are equal.';
 }
 
-function diffLines(result: DiffResult, style: Style): string[] {
+function diffSections(result: DiffResult, style: Style): string[][] {
   const {left, right, tables, equalTables, schemaDifferences} = result;
   const head = ['TABLE', 'LEFT ONLY', 'RIGHT ONLY', 'CHANGED'];
   const rows = tables.map(({table, onlyLeft, onlyRight, changed}) => [
     printable(table),
     ...[onlyLeft, onlyRight, changed].map(formatCount),
   ]);
+  const definitions = schemaDifferences.map((line) => `  ${printable(line)}`);
   return [
-    style.bold(headline(result)),
-    `  left: ${sideText(left)}`,
-    `  right: ${sideText(right)}`,
-    '',
-    ...(tables.length === 0 ? [] : [...table(rows, style, {head, right: [1, 2, 3]}), '']),
-    ...tables.flatMap(keyLines),
-    ...(schemaDifferences.length === 0
-      ? []
-      : [
-          style.bold('Definitions that differ:'),
-          ...schemaDifferences.map((line) => `  ${printable(line)}`),
-          '',
-        ]),
-    ...(equalTables === 0 ? [] : [`${countOf(equalTables, 'table')} with equal rows.`]),
+    [style.bold(headline(result)), `  left: ${sideText(left)}`, `  right: ${sideText(right)}`],
+    tables.length === 0 ? [] : table(rows, style, {head, right: [1, 2, 3]}),
+    ...tables.map(keyLines),
+    definitions.length === 0 ? [] : [style.bold('Definitions that differ:'), ...definitions],
+    equalTables === 0 ? [] : [`${countOf(equalTables, 'table')} with equal rows.`],
   ];
 }
 
@@ -87,5 +81,5 @@ function keyLines({table, key, onlyLeft, onlyRight, changed, keys}: TableDiff): 
         ],
   );
   const by = key.length === 0 ? 'whole rows' : key.join(',');
-  return lines.length === 0 ? [] : [`${table} (${by})`, ...lines, ''].map(printable);
+  return lines.length === 0 ? [] : [`${table} (${by})`, ...lines].map(printable);
 }

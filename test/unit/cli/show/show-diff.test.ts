@@ -37,6 +37,19 @@ it('has no next step where the backup has nothing to give', () => {
   expect(shown({left: backup, tables: [{...table, changed: 1}]}).join('\n')).not.toContain('Next');
 });
 
+it('has one empty line between two sections', () => {
+  const keys = {onlyLeft: [], onlyRight: [], changed: [['7'], ['9']]};
+  const lines = shown({tables: [{...table, table: 'public.t', changed: 2, keys}], equalTables: 0});
+  expect(lines.slice(5)).toEqual([
+    'public.t          0           0        2',
+    '',
+    'public.t (id)',
+    '  changed: 7, 9',
+    '',
+    'Next: preview the restore of these rows: destino-db restore:rows shop-1 --table=public.t --changed',
+  ]);
+});
+
 it('says whether rows or definitions differ', () => {
   expect(shown({})[0]).toBe('Both sides are equal.');
   expect(shown({schemaDifferences: ['table public.t: only left']})[0]).toBe(
