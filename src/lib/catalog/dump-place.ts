@@ -44,8 +44,9 @@ export async function reserveDumpPlace(
   await makePrivateFolder(folder);
   for (let attempt = 1; attempt <= mostInOneSecond; attempt += 1) {
     const id = backupId(database, at, attempt);
-    const taken = (await namesIn(folder)).some((name) => name.startsWith(`${id}.`));
-    if (taken) continue;
+    const ofId = async (): Promise<string[]> =>
+      (await namesIn(folder)).filter((name) => name.startsWith(`${id}.`));
+    if ((await ofId()).length > 0) continue;
     const finalName = id + backupExtension(format, isCompressed);
     const place: DumpPlace = {
       id,
@@ -61,7 +62,9 @@ export async function reserveDumpPlace(
       // The exclusive create decides between two runs that chose the same id at the same time.
       if (place.isFolder) await mkdir(place.partialPath, {mode: 0o700});
       else await (await createPrivateFile(place.partialPath)).close();
-      return place;
+      // A run of another format has another file of this id; of two that see each other, both take a later one.
+      if ((await ofId()).length === 1) return place;
+      await rm(place.partialPath, {recursive: true, force: true});
     } catch (error) {
       const cause = error instanceof AppError ? error.cause : error;
       if (systemErrorCode(cause) !== 'EEXIST') throw explainFileError(error, place.partialPath);
