@@ -13,6 +13,7 @@ import {
 import {type MaskRules, maskRules} from '../../masks/mask-rules.js';
 import {findPersonalInDefinitions, type PersonalDefinition} from '../../masks/personal-definitions.js';
 import {keyStatements, type KeyStatement, withFutureKeys} from '../../masks/future-keys.js';
+import {dropOldStatistics} from '../../masks/old-statistics.js';
 import {dropOriginals, keepOriginals, type Originals} from '../../masks/originals.js';
 import {
   findMisfits,
@@ -264,7 +265,7 @@ const mostSessions = 4;
  * Looks through the rows that were not compared with the backup too, and masks the database.
  * @param hidden the restored database before it has keys, which nobody else can connect to
  * @param jobs maximum number of sessions; by default as many as cores, at most `mostSessions`
- * @throws PERSONAL_DATA, MASK_REFUSED, and the errors of `planMasks`
+ * @throws PERSONAL_DATA, MASK_REFUSED, MASK_INCOMPLETE, and the errors of `planMasks`
  */
 export async function maskDatabase(
   context: RunContext,
@@ -315,6 +316,7 @@ export async function maskDatabase(
         const made = await applyMasks(workers, plan, originals, {key: maskKey(settings), step, sourceOf});
         const rows = made.reduce((sum, one) => sum + one.rows, 0);
         step.note(`${countOf(made.length, 'table')}, ${countOf(rows, 'row')}`);
+        await dropOldStatistics(session);
         return {plan, originals, tables: made};
       });
       await context.checkpoint('staging.masked');

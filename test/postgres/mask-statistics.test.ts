@@ -1,0 +1,85 @@
+/** Statistics that the server collects between the rows and the masks: they must not outlive the rows. */
+import {rm} from 'node:fs/promises';
+import {expect, it} from 'vitest';
+import {dropOldStatistics} from '../../src/lib/masks/old-statistics.js';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import {refresh} from '../../src/lib/services/refresh/refresh.js';
+import {tempFolder} from '../support/run-cli.js';
+import {createTempDatabase, existingDatabase, onServer} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
+
+const target = 'masked_statistics';
+const known = `SELECT tablename, attname, inherited FROM pg_stats WHERE schemaname = 'public' AND attname = 'name' ORDER BY 1, 3`;
+
+it('are removed for tables that a subset leaves without rows, which ANALYZE would keep', async () => {
+  const folder = await tempFolder();
+  const production = await createTempDatabase('template0');
+  await production.run(`CREATE TABLE people (id int PRIMARY KEY, name text);
+    CREATE TABLE visit (id int, name text) PARTITION BY RANGE (id);
+    CREATE TABLE visit_1 PARTITION OF visit FOR VALUES FROM (0) TO (10);
+    CREATE TABLE visit_2 PARTITION OF visit FOR VALUES FROM (10) TO (90);
+    INSERT INTO people SELECT n, 'Anna' FROM generate_series(1, 20) n;
+    INSERT INTO visit SELECT n, 'Ben' FROM generate_series(1, 20) n`);
+  const context = testContext(folder, {
+    settings: {
+      databaseUrl: production.url,
+      config: {
+        masks: {'public.people.name': {mask: 'name'}, 'public.visit.name': {mask: 'name'}},
+        subset: {'public.people': 'id > 20', 'public.visit': 'id > 10'},
+      },
+    },
+    env: {STAGING_URL: existingDatabase(target).url},
+  });
+  await backupDatabase(context, {});
+  let analyzed = 0;
+  // As autovacuum does at any time.
+  const analyzing = {
+    ...context,
+    checkpoint: async (point: string) => {
+      if (point !== 'staging.compared') return;
+      const rows = await onServer((session) =>
+        session.query(`SELECT datname AS name FROM pg_database WHERE starts_with(datname, $1)`, [
+          `${target}_restore_`,
+        ]),
+      );
+      const copy = existingDatabase(rows[0]?.['name'] ?? '');
+      await copy.run('ANALYZE');
+      analyzed = (await copy.query(known)).length;
+    },
+  };
+  try {
+    await refresh(analyzing, {}, {targetUrlEnv: 'STAGING_URL', keepSetAside: 0});
+    expect(analyzed).toBe(4);
+    expect(await existingDatabase(target).query(known)).toEqual([
+      {tablename: 'visit', attname: 'name', inherited: 't'},
+      {tablename: 'visit_2', attname: 'name', inherited: 'f'},
+    ]);
+  } finally {
+    await production.drop();
+    await existingDatabase(target).drop();
+    await rm(folder, {recursive: true, force: true});
+  }
+});
+
+it('stop the run where the role may not remove them', async () => {
+  const database = await createTempDatabase('template0');
+  const role = `${database.name}_reader`;
+  await database.run(`CREATE TABLE people (name text); INSERT INTO people VALUES ('Anna'), ('Anna'); ANALYZE people; DELETE FROM people;
+    CREATE ROLE ${role}; GRANT SELECT ON people TO ${role}`);
+  try {
+    const dropping = withSession(database.connection, async (session) => {
+      await session.query(`SET ROLE ${role}`);
+      await dropOldStatistics(session);
+    });
+    await expect(dropping).rejects.toMatchObject({
+      code: 'MASK_INCOMPLETE',
+      message: expect.stringContaining('public.people') as string,
+    });
+    await withSession(database.connection, dropOldStatistics);
+    expect(await database.query(known)).toEqual([]);
+  } finally {
+    await database.run(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    await database.drop();
+  }
+});
