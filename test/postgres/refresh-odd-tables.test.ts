@@ -159,3 +159,11 @@ it('loads no statistics of a plain dump, which contain values of tables that get
   );
   expect(known).toEqual([]);
 });
+
+it('refuses a plain dump without headings, whose objects have no names', async () => {
+  const {stdout} = await runProgram(join(inject('serverBin'), 'pg_dump'), [production.url]);
+  const path = join(folder, 'without-headings.sql');
+  await writeFile(path, stdout.replace(/^-- (?:Data for )?Name: .*$/gm, '--'));
+  const refused = refresh(context(), {}, {targetUrlEnv: 'STAGING_URL', backupFile: path, keepSetAside: 0});
+  await expect(refused).rejects.toMatchObject({code: 'MASK_REFUSED'});
+});

@@ -157,7 +157,8 @@ export class CopyStream {
     else if (command === 'unrestrict' && this.isComplete && key === this.restrictKey)
       this.unrestrictKey = key;
     // A truncated closing line is reported at the end: the dump is not complete.
-    else if (!this.isComplete || !closing.startsWith(line)) throw unsafeCommand(line);
+    else if (!this.isComplete || !closing.startsWith(line))
+      throw unsafeCommand(line, command === 'unrestrict' && key === this.restrictKey);
   }
 
   private takeStatement(statement: string, endsLine: boolean): void {

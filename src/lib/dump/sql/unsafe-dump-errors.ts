@@ -37,14 +37,18 @@ export function unsafe(what: string): AppError {
   });
 }
 
-/** CVE-2025-8714: psql runs programs if a dump contains commands for it; pg_dump writes no commands except the restrict pair. */
-export function unsafeCommand(line: string): AppError {
+/**
+ * CVE-2025-8714: psql runs programs if a dump contains commands for it; pg_dump writes no commands except the restrict pair.
+ * @param endsRestriction whether the line ends the restriction of the dump, as pg_dump --create writes it before \connect
+ */
+export function unsafeCommand(line: string, endsRestriction = false): AppError {
+  const isOfCreate = endsRestriction || line.startsWith('\\connect');
   return new AppError(
     'UNSAFE_DUMP',
-    `The dump contains a psql command that pg_dump does not write there: ${line.slice(0, 60)}`,
+    `The dump contains a psql command that pg_dump ${isOfCreate ? 'writes only with --create' : 'does not write there'}: ${line.slice(0, 60)}`,
     {
-      hint: line.startsWith('\\connect')
-        ? 'The dump was made with --create; make it again without --create.'
+      hint: isOfCreate
+        ? 'If the dump was made with --create, make it again without --create. If not, do not restore it; find out where it comes from.'
         : 'Do not restore it; find out where it comes from.',
     },
   );

@@ -99,6 +99,12 @@ export async function planMasking(
   const all = maskRules(settings.config.masks);
   maskKey(settings);
   const dumped = await readDumpDefinitions(source, load.pgRestore, signal);
+  if (dumped.length === 0 && source.tables.length > 0)
+    throw new AppError(
+      'MASK_REFUSED',
+      'The dump does not describe its tables: it has rows alone, or no headings, such as "-- Name: orders; Type: TABLE". Nothing was changed.',
+      {hint: 'Give a whole dump of pg_dump with its comments.'},
+    );
   // Objects that are not restored need no rule, such as secrets of an extension that the server lacks.
   const definitions = dumped.filter((definition) => load.leftOut.why(definition) === undefined);
   const filled = expectedTables(plan);

@@ -356,6 +356,13 @@ describe('refusing the text of a dump', () => {
     expect(() => read(dump(body), [7])).toThrow(expect.objectContaining({code: 'UNSAFE_DUMP'}));
   });
 
+  it('names --create for the lines that pg_dump writes with it alone', () => {
+    const ofCreate = expect.objectContaining({hint: expect.stringContaining('--create') as string}) as object;
+    for (const line of [`\\unrestrict ${key}\n`, '\\connect shop\n'])
+      expect(() => read(dump(line), [7])).toThrow(ofCreate);
+    expect(() => read(dump('\\unrestrict other\n'), [7])).not.toThrow(ofCreate);
+  });
+
   it('refuses statements and text after the closing line', () => {
     const text = dump(table);
     for (const more of ['DROP TABLE t;\n', 'garbage', '\\unrestrict other\n', '\0\0\0']) {
