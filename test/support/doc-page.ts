@@ -26,7 +26,7 @@ const changing: readonly [RegExp, string][] = [
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?/g, 'TIME'],
   [/\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?(?:\.\d+)?/g, 'TIME'],
   [/\b20[2-9]\d-\d\d-\d\d\b/g, 'DAY'],
-  [/_\d{8}_\d{6}/g, '_TIME'],
+  [/_\d{8}_\d{6}(?:_\d+)?/g, '_TIME'],
   [/\bjust now\b/g, 'DURATION'],
   [/(?<=\b127\.0\.0\.1):\d+\b/g, ':PORT'],
   [/\b\d+(?:\.\d+)? (?:ms|s|min|h)(?: \d+ (?:s|min))?(?: ago)?(?![\w])/g, 'DURATION'],

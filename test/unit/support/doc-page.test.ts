@@ -16,6 +16,7 @@ it('finds blocks with their language, their file and their position', () => {
 it.each([
   ['shop-2026-11-25T02-00-04.dump', 'shop-2027-01-02T03-04-05-2.dump'],
   ['shop_before_20261125_162327', 'shop_before_20270102_030405'],
+  ['shop_before_20261125_162327', 'shop_before_20270102_030405_2'],
   ['in 2.2 s (restore 647 ms)', 'in 1 min 4 s (restore 12.0 s)'],
   ['size   203 kB', 'size  1.2 MB'],
   ['--plan 521220e1b9e700b4', '--plan 0123456789abcdef'],
