@@ -1,7 +1,7 @@
 /** The files of a dump in progress: a reserved id, the `.partial` path and the final path. */
 import {chmod, mkdir, readdir, rm, stat, truncate} from 'node:fs/promises';
 import {join} from 'node:path';
-import {AppError, systemErrorCode} from '../base/errors.js';
+import {AppError} from '../base/errors.js';
 import {backupExtension, type BackupFormat, formats} from '../base/formats.js';
 import {backupId, metadataName, rolesName} from './backup-name.js';
 import {partialSuffix} from '../base/file-names.js';
@@ -11,6 +11,7 @@ import {
   explainFileError,
   makePrivateFolder,
   renameSafely,
+  reserveFile,
   syncTree,
   writeNewFile,
 } from '../base/safe-file.js';
@@ -44,9 +45,9 @@ export async function reserveDumpPlace(
   await makePrivateFolder(folder);
   for (let attempt = 1; attempt <= mostInOneSecond; attempt += 1) {
     const id = backupId(database, at, attempt);
-    const ofId = async (): Promise<string[]> =>
+    const taken = async (): Promise<string[]> =>
       (await namesIn(folder)).filter((name) => name.startsWith(`${id}.`));
-    if ((await ofId()).length > 0) continue;
+    if ((await taken()).length > 0) continue;
     const finalName = id + backupExtension(format, isCompressed);
     const place: DumpPlace = {
       id,
@@ -58,16 +59,18 @@ export async function reserveDumpPlace(
       rolesPartialPath: join(folder, rolesName(id) + partialSuffix),
       isFolder: formats[format].isFolder,
     };
+    // Files of different formats have different names, so the exclusive creation of one name decides between runs that want this id.
+    const claim = join(folder, `${id}.id${partialSuffix}`);
+    if (!(await reserveFile(claim))) continue;
     try {
-      // The exclusive create decides between two runs that chose the same id at the same time.
+      if ((await taken()).length > 1) continue;
       if (place.isFolder) await mkdir(place.partialPath, {mode: 0o700});
       else await (await createPrivateFile(place.partialPath)).close();
-      // A run of another format has another file of this id; of two that see each other, both take a later one.
-      if ((await ofId()).length === 1) return place;
-      await rm(place.partialPath, {recursive: true, force: true});
+      return place;
     } catch (error) {
-      const cause = error instanceof AppError ? error.cause : error;
-      if (systemErrorCode(cause) !== 'EEXIST') throw explainFileError(error, place.partialPath);
+      throw explainFileError(error, place.partialPath);
+    } finally {
+      await rm(claim, {force: true});
     }
   }
   throw new AppError(
