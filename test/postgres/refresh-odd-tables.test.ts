@@ -50,7 +50,9 @@ beforeAll(async () => {
     INSERT INTO visit SELECT n, '2026-02-01' FROM generate_series(1, 500) n;
     CREATE TABLE visit_note (visit int, at date, FOREIGN KEY (visit, at) REFERENCES visit);
     INSERT INTO visit_note SELECT n, '2026-02-01' FROM generate_series(1, 500) n;
-    SELECT lo_from_bytea(0, 'x');
+    SELECT lo_from_bytea(4711, 'x');
+    COMMENT ON LARGE OBJECT 4711 IS 'of anna@people.example';
+    CREATE VIEW "LARGE OBJECT" AS SELECT 'ben@people.example' AS owner;
     CREATE EXTENSION postgres_fdw;
     CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '${port}', dbname '${elsewhere.name}');
     CREATE USER MAPPING FOR PUBLIC SERVER elsewhere OPTIONS (user '${user}', password '${password ?? ''}');
@@ -68,12 +70,21 @@ beforeAll(async () => {
   done = await refresh(context(), {}, {targetUrlEnv: 'STAGING_URL', keepSetAside: 1});
 });
 
-const context = () =>
+const ofView = {'VIEW public.LARGE OBJECT': 'of a test'};
+const ofComment = {'COMMENT LARGE OBJECT 4711': 'of a test'};
+
+const context = (keepDefinitions: Record<string, string> = {...ofView, ...ofComment}) =>
   testContext(folder, {
     env: {STAGING_URL: existingDatabase(target).url},
     settings: {
       databaseUrl: production.url,
-      config: {masks, keepDefinitions: {'USER MAPPING USER MAPPING public SERVER elsewhere': 'of a test'}},
+      config: {
+        masks,
+        keepDefinitions: {
+          'USER MAPPING USER MAPPING public SERVER elsewhere': 'of a test',
+          ...keepDefinitions,
+        },
+      },
     },
   });
 
@@ -166,4 +177,14 @@ it('refuses a plain dump without headings, whose objects have no names', async (
   await writeFile(path, stdout.replace(/^-- (?:Data for )?Name: .*$/gm, '--'));
   const refused = refresh(context(), {}, {targetUrlEnv: 'STAGING_URL', backupFile: path, keepSetAside: 0});
   await expect(refused).rejects.toMatchObject({code: 'MASK_REFUSED'});
+});
+
+it('stops at personal comments of large objects, and at a view with a name like theirs', async () => {
+  for (const [kept, found] of [
+    [ofView, 'COMMENT LARGE OBJECT 4711: email'],
+    [ofComment, 'VIEW public.LARGE OBJECT: email'],
+  ] as const)
+    await expect(
+      refresh(context(kept), {}, {targetUrlEnv: 'STAGING_URL', keepSetAside: 0}),
+    ).rejects.toMatchObject({code: 'PERSONAL_DATA', details: [found]});
 });

@@ -31,9 +31,11 @@ export function isStatistics({type}: Pick<DumpSection, 'type'>): boolean {
   return type.endsWith('STATISTICS DATA');
 }
 
+const ofLargeObjects = new Set(['ACL', 'COMMENT', 'SECURITY LABEL']);
+
 /** Whether the section contains rows, values of sequences, or large objects with their privileges and comments. */
-export function isDataSection(section: Pick<DumpSection, 'type' | 'name'>): boolean {
-  return dataTypes.has(section.type) || section.name.startsWith('LARGE OBJECT');
+export function isDataSection({type, name}: Pick<DumpSection, 'type' | 'name'>): boolean {
+  return dataTypes.has(type) || (ofLargeObjects.has(type) && name.startsWith('LARGE OBJECT'));
 }
 
 /**

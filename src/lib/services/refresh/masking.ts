@@ -27,7 +27,7 @@ import {tablesOfDump} from '../../masks/tables-of-dump.js';
 import {type MaskProof, proveMasks} from '../../masks/prove-masks.js';
 import {searchOtherTables} from '../../masks/search-other-tables.js';
 import {largeObjectTable} from '../../fingerprint/table-contents.js';
-import {withSession} from '../../postgres/client.js';
+import {type Session, withSession} from '../../postgres/client.js';
 import type {NamedTable} from '../../postgres/quote.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import type {Workers} from '../../postgres/in-sessions.js';
@@ -168,7 +168,7 @@ export async function planMasking(
     })),
   ]);
   const isKept = ({definition}: PersonalDefinition): boolean => Object.hasOwn(keepDefinitions, definition);
-  const personalDefinitions = inDefinitions.filter((one) => !isKept(one));
+  const personalDefinitions = unkept(settings, inDefinitions);
   if (!isPreview)
     refuseUnruled({columns: personal, definitions: personalDefinitions}, 'Nothing was changed.');
   const {columns} = rules;
@@ -312,7 +312,7 @@ export async function maskDatabase(
       const {notLooked, withoutAt} = await progress.step('Look for personal data in all rows', async () => {
         const withoutAt = await searchOtherTables(workers, rules, finder);
         const {columns, notLooked} = finder.found();
-        refuseUnruled({columns, definitions: []}, '');
+        refuseUnruled({columns, definitions: unkept(settings, await personalComments(session))}, '');
         return {notLooked, withoutAt};
       });
       const masked = await progress.step('Mask', async (step) => {
@@ -382,6 +382,29 @@ function maskKey({environment}: Settings): Buffer {
       hint: 'Make one: openssl rand -hex 32',
     });
   return key;
+}
+
+/** Comments on large objects, which a dump does not have among its definitions. */
+async function personalComments(session: Session): Promise<PersonalDefinition[]> {
+  const rows = await session.query(
+    `SELECT 'LARGE OBJECT ' || d.objoid AS name, d.description FROM pg_catalog.pg_description d
+      WHERE d.classoid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass`,
+  );
+  return findPersonalInDefinitions(
+    rows.map(({name, description}) => ({
+      type: 'COMMENT',
+      schema: '-',
+      name: name ?? '',
+      statements: [description ?? ''],
+    })),
+  );
+}
+
+function unkept(
+  {config: {keepDefinitions = {}}}: Settings,
+  found: readonly PersonalDefinition[],
+): PersonalDefinition[] {
+  return found.filter(({definition}) => !Object.hasOwn(keepDefinitions, definition));
 }
 
 /** Properties of the database itself, which `backupProperties` reads from all formats. */
