@@ -31,9 +31,8 @@ export default class Backup extends BaseCommand {
   static override examples = [
     '<%= config.bin %> backup',
     '<%= config.bin %> backup --format directory --parallel-jobs 4 --label before-release',
-    '<%= config.bin %> backup --quiet --retention-days 30',
     '<%= config.bin %> backup --to s3://bucket/db --encrypt-to age1...',
-    '<%= config.bin %> backup --all-databases',
+    '<%= config.bin %> backup --all-databases --quiet --retention-days 30',
   ];
   static override flags = {
     ...databaseFlags,

@@ -43,8 +43,7 @@ export default class Verify extends BaseCommand {
   static override examples = [
     '<%= config.bin %> verify',
     '<%= config.bin %> verify latest --level restore',
-    '<%= config.bin %> verify --all-databases',
-    '<%= config.bin %> verify --sample 2 --level restore --scratch local',
+    '<%= config.bin %> verify --all-databases --sample 2 --level restore --scratch local',
     '<%= config.bin %> verify --from s3://bucket/db --level restore --identity key.txt',
   ];
   static override args = backupArgument;

@@ -6,6 +6,7 @@ import {expect, it} from 'vitest';
 import {z} from 'zod';
 import {packageScripts} from '../../src/lib/services/init/init-project.js';
 import {blocksOf} from '../support/doc-page.js';
+import {readExamples} from '../support/help-examples.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -158,4 +159,10 @@ it('the pages name tests that exist', () => {
 it('the README leads to every page', () => {
   const readme = read('README.md');
   expect(pages.filter((page) => page !== 'README.md' && !readme.includes(`](${page})`))).toEqual([]);
+});
+
+it('the help has two to four examples for every command', async () => {
+  const counts = new Map<string, number>();
+  for (const {id} of await readExamples()) counts.set(id, (counts.get(id) ?? 0) + 1);
+  expect([...counts].filter(([, count]) => count < 2 || count > 4)).toEqual([]);
 });
