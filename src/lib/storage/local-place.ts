@@ -110,8 +110,8 @@ export function localPlace(folder: string): LocalPlace {
       const path = pathOf(key);
       const partial = `${path}${partialSuffix}`;
       await makePrivateFolder(dirname(path));
-      const file = await createPrivateFile(partial).catch((error: AppError) => {
-        if (systemErrorCode(error.cause) !== 'EEXIST') throw error;
+      const file = await createPrivateFile(partial).catch((error: unknown) => {
+        if (!(error instanceof AppError) || systemErrorCode(error.cause) !== 'EEXIST') throw error;
         throw new AppError(
           'STORAGE_CONFLICT',
           `${partial} exists: another run is writing this file, or was killed while it did. It was not changed.`,

@@ -2,6 +2,7 @@
 import {createHash} from 'node:crypto';
 import {mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {Readable} from 'node:stream';
 import {afterEach, beforeEach, expect, it} from 'vitest';
 import {AppError} from '../../../src/lib/base/errors.js';
 import {localPlace} from '../../../src/lib/storage/local-place.js';
@@ -120,14 +121,7 @@ it('does not remove the file that another run is writing', async () => {
   const place = localPlace(target);
   await mkdir(target);
   await writeFile(join(target, 'x.json.partial'), 'half');
-  await expect(
-    place.write(
-      'x.json',
-      (async function* () {
-        yield Buffer.from('mine');
-      })(),
-    ),
-  ).rejects.toMatchObject({
+  await expect(place.write('x.json', Readable.from([Buffer.from('mine')]))).rejects.toMatchObject({
     code: 'STORAGE_CONFLICT',
   });
   expect(await readdir(target)).toEqual(['x.json.partial']);
