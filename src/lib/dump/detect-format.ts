@@ -76,6 +76,12 @@ async function detectFolder(path: string): Promise<DetectedDump> {
     throw cannotBeRead(path, error);
   });
   if (!names.includes('toc.dat')) {
+    if (names.includes('toc.dat.age'))
+      throw notABackup(
+        path,
+        'is an encrypted dump in directory format without its metadata',
+        'Put its .metadata.json beside it, or decrypt each of its files with age and give the folder.',
+      );
     throw notABackup(
       path,
       'is a folder without a toc.dat',
