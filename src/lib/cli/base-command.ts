@@ -61,7 +61,7 @@ export function isOverSeveral(flags: Given<DatabaseFlags>): boolean {
 }
 
 /** Duration of a start, in ms: rows hardly flow before. */
-const startMs = 300;
+const startMs = 200;
 
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true;
