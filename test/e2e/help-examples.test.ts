@@ -80,7 +80,11 @@ async function withDatabases<T>(work: () => Promise<T>): Promise<T> {
   const before = await readFile(configPath(), 'utf8');
   const databases = [{name: 'shop', urlEnv: 'DIRECT_URL'}];
   await writeFile(configPath(), JSON.stringify({...(JSON.parse(before) as object), databases}));
-  return work().finally(() => writeFile(configPath(), before));
+  try {
+    return await work();
+  } finally {
+    await writeFile(configPath(), before);
+  }
 }
 
 it.each(examples)('$line', async ({line, canBeAnswered}) => {
