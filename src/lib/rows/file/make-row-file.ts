@@ -48,7 +48,12 @@ export async function makeRowFile<T>(
   const at = context.clock.now();
   const journal = openJournal(context, request.command);
   const folder = join(context.settings.backupsDir, request.folder);
-  const {path, partial, named} = await reserveName(journal, folder, request.prefix, at);
+  const {path, partial, named} = await reserveName(journal, folder, request.prefix, at).catch(
+    async (error: unknown) => {
+      await journal.close();
+      throw error;
+    },
+  );
   const discard = async (): Promise<void> => {
     // A file that cannot be removed does no harm: `recover` finds a partial by its name, and restoring rows that exist changes nothing.
     for (const name of [partial, path]) await rm(name, {force: true}).catch(() => undefined);
@@ -118,11 +123,15 @@ async function reserveName(
     const partial = `${path}${partialSuffix}`;
     if ((await isTaken(path)) || (await exists(partial))) continue;
     const named = await journal.begin({kind: 'partial', path: partial});
-    if (await reserveFile(partial)) {
-      if (!(await isTaken(path))) return {path, partial, named};
+    let isReserved = false;
+    try {
+      if (!(await reserveFile(partial))) continue;
+      isReserved = !(await isTaken(path));
+      if (isReserved) return {path, partial, named};
       await rm(partial);
+    } finally {
+      if (!isReserved) await named();
     }
-    await named();
   }
 }
 

@@ -13,11 +13,11 @@ beforeEach(async () => {
 afterEach(() => rm(folder, {recursive: true}));
 
 /** Names its file at once. @param plan written into the file */
-async function make(plan: string): Promise<string> {
+async function make(plan: string, prefix = 'row-undo'): Promise<string> {
   const context = testContext(folder, {now: '2026-11-28T12:00:00Z'});
   const request = {
     folder: 'row-undo',
-    prefix: 'row-undo',
+    prefix,
     command: 'restore:rows',
     titles: {write: 'Write', check: 'Check'},
     written: 'rows.undo-written',
@@ -46,10 +46,17 @@ async function make(plan: string): Promise<string> {
 
 it('gives files of the same second names of their own, however many runs make one at once', async () => {
   const plans = Array.from({length: 20}, (_, number) => `plan ${number}`);
-  const paths = await Promise.all(plans.map(make));
+  const paths = await Promise.all(plans.map((plan) => make(plan)));
   const texts = await Promise.all(paths.map((path) => readFile(path, 'utf8')));
   for (const [index, plan] of plans.entries()) expect(texts[index]).toContain(`"plan":"${plan}"`);
   const names = await readdir(`${folder}/backups/row-undo`);
   expect(names.sort()).toEqual(paths.map((path) => basename(path)).sort());
+  expect(await readdir(`${folder}/backups/.journal`)).toEqual([]);
+});
+
+it('leaves nothing if the file cannot be created', async () => {
+  // With ".partial" the name is too long.
+  await expect(make('plan', 'x'.repeat(225))).rejects.toMatchObject({code: 'WRITE_FAILED'});
+  expect(await readdir(`${folder}/backups/row-undo`)).toEqual([]);
   expect(await readdir(`${folder}/backups/.journal`)).toEqual([]);
 });
