@@ -1,4 +1,5 @@
 /** Names of order backups of this program and of the old scripts. */
+import {newestNameFirst} from '../base/file-names.js';
 
 /** Folder of the order backups: inside the backups folder and in every other location. */
 export const orderBackupFolder = 'order-cleanup';
@@ -28,5 +29,5 @@ export function parseOrderBackupName(name: string): OrderBackupName | undefined 
 
 /** The newest first; within one second, the higher number first. */
 export function compareOrderBackups(a: {readonly id: string}, b: {readonly id: string}): number {
-  return b.id.replace(/Z$/, '').localeCompare(a.id.replace(/Z$/, ''), 'en', {numeric: true});
+  return newestNameFirst(a.id.replace(/Z$/, ''), b.id.replace(/Z$/, ''));
 }

@@ -88,8 +88,9 @@ function cacheModules(program: string, folder: string): void {
 
 /**
  * V8's settings of a run that takes longer than a start, and their defaults. Short-lived objects, such as rows, get no more room than at
- * the start: more takes 30 to 50 MB, and saves no time. Node.js 20 counts the buffers of a dump as growth of its small heap, and would look through
- * all objects ten times a second, a tenth of the time of a backup; it waits until the heap is three times as large instead.
+ * the start: more takes 30 to 50 MB, and saves no time. Node.js 20 counts the buffers of a dump as growth of its small heap, and looks
+ * through all objects ten times a second, a tenth of the time of a backup, unless the heap may become three times as large before.
+ * Newer versions gain nothing by that.
  */
 const longRun = {'semi-space-growth-factor': 1, 'heap-growing-percent': 200};
 const usual = {'semi-space-growth-factor': 2, 'heap-growing-percent': 0};

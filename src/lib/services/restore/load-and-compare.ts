@@ -259,20 +259,19 @@ export function joinOutcomes(
 const whatToSkip =
   'To see all failures and keep the rest, restore into a separate database: --target-db NAME --create-db --skip-errors (rows alone: --skip-errors in the same target).';
 
-/** For commands without the flags of `restore`. */
 const whatToTry =
   'To see how the backup restores without masks, into a scratch database: destino-db verify --level restore';
 
 /**
  * Reports a tool's failure as a failed restore, with the state of the target; specific error codes are kept.
- * @param isWork whether another command restores
+ * @param isMasked whether `refresh` restores, which lacks the flags of `restore`
  */
-export function asFailedRestore(error: unknown, state: string, isWork = false): unknown {
+export function asFailedRestore(error: unknown, state: string, isMasked = false): unknown {
   if (!(error instanceof AppError)) return error;
   const isGeneral = ['PG_RESTORE_FAILED', 'QUERY_FAILED', 'RESTORE_FAILED'].includes(error.code);
   if (!isGeneral) return withState(error, state);
   return new AppError('RESTORE_FAILED', `${error.message} ${state}`, {
-    hint: error.hint ?? (isWork ? whatToTry : whatToSkip),
+    hint: error.hint ?? (isMasked ? whatToTry : whatToSkip),
     details: error.details,
     cause: error,
   });

@@ -5,6 +5,7 @@ import {basename, join, resolve} from 'node:path';
 import {elapsedMs} from '../../base/clock.js';
 import {AppError} from '../../base/errors.js';
 import {countOf, formatCount} from '../../base/format.js';
+import {newestNameFirst} from '../../base/file-names.js';
 import {requireTrustedFolder} from '../../base/own-file.js';
 import {someOf} from '../../base/some-of.js';
 import {keysOf} from '../../encryption/settings.js';
@@ -98,11 +99,10 @@ async function findUndoFile({settings}: RunContext, name: string): Promise<strin
   }
   if (existsSync(folder)) {
     await requireTrustedFolder(folder);
-    // Without their extensions, of two names of the same second the one with a number follows.
     const idOf = (file: string): string => file.replace(undoExtension, '');
     const newest = (await readdir(folder))
       .filter((file) => file.startsWith(`${undoPrefix}-`) && undoExtension.test(file))
-      .sort((a, b) => idOf(b).localeCompare(idOf(a), 'en', {numeric: true}))[0];
+      .sort((a, b) => newestNameFirst(idOf(a), idOf(b)))[0];
     if (newest !== undefined) return join(folder, newest);
   }
   throw new AppError('BACKUP_NOT_FOUND', `There is no undo file in ${folder}.`, {
