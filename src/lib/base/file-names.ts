@@ -13,5 +13,13 @@ export function newestNameFirst(a: string, b: string): number {
   return b.localeCompare(a, 'en', {numeric: true});
 }
 
+/** The `number`-th name (from 1) of one second. */
+export function numberedName(first: string, number: number): string {
+  return number === 1 ? first : `${first}-${number}`;
+}
+
 /** Suffix of unfinished files, which never count as backups. */
 export const partialSuffix = '.partial';
+
+/** Suffix of an empty file that exists for milliseconds, while a run takes a name. */
+export const claimSuffix = `.id${partialSuffix}`;

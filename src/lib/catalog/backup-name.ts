@@ -1,6 +1,6 @@
 /** Names of backups: `<db>-<YYYY-MM-DDTHH-mm-ss>[-N]` and the extension of the format. */
 import {join} from 'node:path';
-import {timestampForName} from '../base/file-names.js';
+import {numberedName, timestampForName} from '../base/file-names.js';
 
 /**
  * A database name as part of a file name: letters, digits, "_", "." and "-" stay, and every other byte is percent-encoded.
@@ -18,7 +18,7 @@ export function fileNamePart(database: string): string {
 
 /** The id of the `attempt`-th backup (from 1) of `database` in that second. */
 export function backupId(database: string, at: Date, attempt = 1): string {
-  return `${fileNamePart(database)}-${timestampForName(at)}${attempt === 1 ? '' : `-${attempt}`}`;
+  return numberedName(`${fileNamePart(database)}-${timestampForName(at)}`, attempt);
 }
 
 /**

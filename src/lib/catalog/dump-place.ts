@@ -1,17 +1,17 @@
 /** The files of a dump in progress: a reserved id, the `.partial` path and the final path. */
 import {chmod, mkdir, readdir, rm, stat, truncate} from 'node:fs/promises';
-import {join} from 'node:path';
+import {basename, dirname, join} from 'node:path';
 import {AppError} from '../base/errors.js';
 import {backupExtension, type BackupFormat, formats} from '../base/formats.js';
 import {backupId, metadataName, rolesName} from './backup-name.js';
-import {partialSuffix} from '../base/file-names.js';
+import {claimSuffix, partialSuffix} from '../base/file-names.js';
+import {takeFreeName} from '../base/free-name.js';
 import {
   createPrivateFile,
   exists,
   explainFileError,
   makePrivateFolder,
   renameSafely,
-  reserveFile,
   syncTree,
   writeNewFile,
 } from '../base/safe-file.js';
@@ -29,8 +29,6 @@ export interface DumpPlace {
   readonly isFolder: boolean;
 }
 
-const mostInOneSecond = 1000;
-
 /**
  * Reserves the first free id of this second by creating its partial file or folder (0600, 0700).
  * @throws FOLDER_NOT_WRITABLE, DISK_FULL
@@ -43,11 +41,8 @@ export async function reserveDumpPlace(
   isCompressed: boolean,
 ): Promise<DumpPlace> {
   await makePrivateFolder(folder);
-  for (let attempt = 1; attempt <= mostInOneSecond; attempt += 1) {
-    const id = backupId(database, at, attempt);
-    const taken = async (): Promise<string[]> =>
-      (await namesIn(folder)).filter((name) => name.startsWith(`${id}.`));
-    if ((await taken()).length > 0) continue;
+  return takeFreeName(join(folder, backupId(database, at)), isTaken, async (path) => {
+    const id = basename(path);
     const finalName = id + backupExtension(format, isCompressed);
     const place: DumpPlace = {
       id,
@@ -59,24 +54,20 @@ export async function reserveDumpPlace(
       rolesPartialPath: join(folder, rolesName(id) + partialSuffix),
       isFolder: formats[format].isFolder,
     };
-    // Files of different formats have different names, so the exclusive creation of one name decides between runs that want this id.
-    const claim = join(folder, `${id}.id${partialSuffix}`);
-    if (!(await reserveFile(claim))) continue;
     try {
-      if ((await taken()).length > 1) continue;
       if (place.isFolder) await mkdir(place.partialPath, {mode: 0o700});
       else await (await createPrivateFile(place.partialPath)).close();
       return place;
     } catch (error) {
       throw explainFileError(error, place.partialPath);
-    } finally {
-      await rm(claim, {force: true});
     }
-  }
-  throw new AppError(
-    'WRITE_FAILED',
-    `There are already ${mostInOneSecond} backups of this second in ${folder}.`,
-  );
+  });
+}
+
+/** Files of different formats have different names, so any file of this id counts. */
+async function isTaken(path: string): Promise<boolean> {
+  const names = await namesIn(dirname(path));
+  return names.some((name) => name.startsWith(`${basename(path)}.`) && !name.endsWith(claimSuffix));
 }
 
 async function namesIn(folder: string): Promise<string[]> {

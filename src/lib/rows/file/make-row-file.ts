@@ -1,8 +1,9 @@
 /** A row file in the making: written under another name, read back, and named once it is complete. */
 import {rm} from 'node:fs/promises';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {partialSuffix, timestampForName} from '../../base/file-names.js';
-import {exists, makePrivateFolder, renameSafely, reserveFile} from '../../base/safe-file.js';
+import {takeFreeName} from '../../base/free-name.js';
+import {createPrivateFile, exists, makePrivateFolder, renameSafely} from '../../base/safe-file.js';
 import {AppError} from '../../base/errors.js';
 import {type Journal, openJournal} from '../../run/journal.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -48,12 +49,11 @@ export async function makeRowFile<T>(
   const at = context.clock.now();
   const journal = openJournal(context, request.command);
   const folder = join(context.settings.backupsDir, request.folder);
-  const {path, partial, named} = await reserveName(journal, folder, request.prefix, at).catch(
-    async (error: unknown) => {
-      await journal.close();
-      throw error;
-    },
-  );
+  const first = join(folder, `${request.prefix}-${timestampForName(at)}`);
+  const {path, partial, named} = await reserveName(journal, first).catch(async (error: unknown) => {
+    await journal.close();
+    throw error;
+  });
   const discard = async (): Promise<void> => {
     // A file that cannot be removed does no harm: `recover` finds a partial by its name, and restoring rows that exist changes nothing.
     for (const name of [partial, path]) await rm(name, {force: true}).catch(() => undefined);
@@ -107,35 +107,29 @@ interface ReservedName {
 }
 
 /**
- * The first free name of this second in `folder`. Runs that begin in the same second do not wait for each other, so the exclusive creation
- * of the partial file decides; a final name that was given just before is seen after it.
- * The journal comes first: without it `recover` would take the file for one whose run has ended.
+ * Creates the partial file of the first free name of this second.
+ * @throws FOLDER_NOT_WRITABLE, DISK_FULL, WRITE_FAILED
  */
-async function reserveName(
-  journal: Journal,
-  folder: string,
-  prefix: string,
-  at: Date,
-): Promise<ReservedName> {
-  await makePrivateFolder(folder);
-  for (let attempt = 1; ; attempt += 1) {
-    const path = join(folder, `${prefix}-${timestampForName(at)}${attempt === 1 ? '' : `-${attempt}`}.json`);
+async function reserveName(journal: Journal, first: string): Promise<ReservedName> {
+  await makePrivateFolder(dirname(first));
+  return takeFreeName(first, isTaken, async (name) => {
+    const path = `${name}.json`;
     const partial = `${path}${partialSuffix}`;
-    if ((await isTaken(path)) || (await exists(partial))) continue;
+    // The journal comes first: without it `recover` would take the file for one whose run has ended.
     const named = await journal.begin({kind: 'partial', path: partial});
-    let isReserved = false;
     try {
-      if (!(await reserveFile(partial))) continue;
-      isReserved = !(await isTaken(path));
-      if (isReserved) return {path, partial, named};
-      await rm(partial);
-    } finally {
-      if (!isReserved) await named();
+      await (await createPrivateFile(partial)).close();
+      return {path, partial, named};
+    } catch (error) {
+      await named();
+      throw error;
     }
-  }
+  });
 }
 
 /** The encrypted file has its name before the plain one is removed, so it is looked for last. */
-async function isTaken(path: string): Promise<boolean> {
-  return (await exists(path)) || exists(`${path}.age`);
+async function isTaken(name: string): Promise<boolean> {
+  for (const extension of [partialSuffix, '', '.age'])
+    if (await exists(`${name}.json${extension}`)) return true;
+  return false;
 }

@@ -3,7 +3,7 @@ import {lstat, readdir} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {backupFolder, isPartialName} from '../../catalog/backup-name.js';
 import {orderBackupFolder} from '../../catalog/order-backup-name.js';
-import {partialSuffix} from '../../base/file-names.js';
+import {claimSuffix, partialSuffix} from '../../base/file-names.js';
 import {folderLockOwner} from '../../run/lock.js';
 import {whyForeign} from '../../base/own-file.js';
 import {removeSafely} from '../../base/safe-file.js';
@@ -17,7 +17,8 @@ import {abandonedAfterMs, type Leftover} from './leftover.js';
 
 /** A small file under a temporary name exists for milliseconds; an older one without a journal is abandoned. */
 const briefMs = 60_000;
-const briefName = /\.json\.[0-9a-f]{8}\.partial$/;
+const isBrief = (name: string): boolean =>
+  /\.json\.[0-9a-f]{8}\.partial$/.test(name) || name.endsWith(claimSuffix);
 
 /**
  * Finds unfinished files and folders, and dumps without metadata, in the backups folder, its two sub-folders, and the folders in
@@ -67,8 +68,7 @@ export async function findLeftoverFiles(
     for (const name of names) {
       const path = join(folder, name);
       const isDeadRuns = dumps.some((entry) => path.startsWith(entry.metadataPath));
-      const brief =
-        briefName.test(name) && !isDeadRuns && (await isYoungerThan(path, briefMs, ctx.clock.now()));
+      const brief = isBrief(name) && !isDeadRuns && (await isYoungerThan(path, briefMs, ctx.clock.now()));
       const user = inUse.get(path);
       const obstacle =
         busy ??

@@ -56,7 +56,7 @@ it('gives files of the same second names of their own, however many runs make on
 
 it('leaves nothing if the file cannot be created', async () => {
   // With ".partial" the name is too long.
-  await expect(make('plan', 'x'.repeat(225))).rejects.toMatchObject({code: 'WRITE_FAILED'});
+  await expect(make('plan', 'x'.repeat(224))).rejects.toMatchObject({code: 'WRITE_FAILED'});
   expect(await readdir(`${folder}/backups/row-undo`)).toEqual([]);
   expect(await readdir(`${folder}/backups/.journal`)).toEqual([]);
 });

@@ -45,3 +45,13 @@ it('are left while their run may be running, and removed a day later unless a ru
   if (left !== undefined && 'run' in left) await left.run();
   expect(await readdir(folder)).toEqual([]);
 });
+
+it('are left for a minute where a run takes a name, which needs no journal', async () => {
+  const home = await tempFolder();
+  await mkdir(join(home, 'backups'));
+  const path = join(home, 'backups/safe-cleanup-2026-11-20T02-00-00.id.partial');
+  await writeFile(path, '');
+  const find = (now: number) => findLeftoverFiles(testContext(home, {now: new Date(now).toISOString()}), []);
+  expect(await find(Date.now())).toMatchObject([{what: path, action: 'leave'}]);
+  expect(await find(Date.now() + 61_000)).toMatchObject([{what: path, action: 'remove'}]);
+});

@@ -1,8 +1,8 @@
 /** Writes the report of a safe cleanup next to the backups, as JSON for programs and as Markdown for people. */
-import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
-import {partialSuffix, timestampForName} from '../../../base/file-names.js';
-import {exists, makePrivateFolder, reserveFile, writeFileSafely} from '../../../base/safe-file.js';
+import {timestampForName} from '../../../base/file-names.js';
+import {takeFreeName} from '../../../base/free-name.js';
+import {exists, makePrivateFolder, writeFileSafely} from '../../../base/safe-file.js';
 import type {AppError} from '../../../base/errors.js';
 import {formatBytes, formatCount, formatDuration} from '../../../base/format.js';
 import {redact} from '../../../base/redact.js';
@@ -34,7 +34,6 @@ export async function writeCleanupReport(
   const at = context.clock.now();
   const {backupsDir} = context.settings;
   await makePrivateFolder(backupsDir);
-  const {base, reserved} = await reserveName(join(backupsDir, `safe-cleanup-${timestampForName(at)}`));
   const outcome = error === undefined ? null : {code: error.code, message: error.message};
   const document = {
     schemaVersion: 1,
@@ -43,24 +42,15 @@ export async function writeCleanupReport(
     error: outcome,
     ...state,
   };
-  try {
+  // Runs for different databases may end in the same second.
+  const first = join(backupsDir, `safe-cleanup-${timestampForName(at)}`);
+  const isTaken = async (base: string): Promise<boolean> =>
+    (await exists(`${base}.json`)) || exists(`${base}.md`);
+  return takeFreeName(first, isTaken, async (base) => {
     await writeFileSafely(`${base}.json`, `${redact(JSON.stringify(document, null, 2))}\n`);
     await writeFileSafely(`${base}.md`, redact(cleanupMarkdown(state, at, error)));
-  } finally {
-    await rm(reserved, {force: true}).catch(() => undefined); // `recover` removes it
-  }
-  return `${base}.md`;
-}
-
-/** The first free name of this second. Runs for different databases may end in the same one, so the exclusive creation of a file decides. */
-async function reserveName(first: string): Promise<{base: string; reserved: string}> {
-  for (let attempt = 1; ; attempt += 1) {
-    const base = attempt === 1 ? first : `${first}-${attempt}`;
-    const reserved = `${base}.md${partialSuffix}`;
-    if (!(await reserveFile(reserved))) continue;
-    if (!(await exists(`${base}.json`)) && !(await exists(`${base}.md`))) return {base, reserved};
-    await rm(reserved, {force: true});
-  }
+    return `${base}.md`;
+  });
 }
 
 /** The report as Markdown. */
