@@ -13,6 +13,11 @@ const statisticsRow = z.object({
   inherited: pgBoolean,
   can_clear: pgBoolean,
 });
+type Statistics = z.infer<typeof statisticsRow>;
+const positionRow = z.object({position: z.string().transform(Number)});
+
+/** A query keeps its locks until its end, and the server has a fixed number of locks. */
+const tablesAtOnce = 100;
 
 /**
  * Removes the statistics of tables that have no rows now. They contain values of the rows before, and ANALYZE keeps them.
@@ -28,27 +33,9 @@ export async function dropOldStatistics(session: Session): Promise<void> {
          FROM pg_catalog.pg_stats s WHERE s.schemaname !~ '^pg_' AND s.schemaname <> 'information_schema'`,
     ),
   );
-  const left: string[] = [];
-  for (const {schema, name, inherited, can_clear: canClear} of found) {
-    const table = quoteQualified(schema, name);
-    const [row] = await session.query(`SELECT 1 FROM ${inherited ? '' : 'ONLY '}${table} LIMIT 1`);
-    if (row) continue;
-    try {
-      await session.query(
-        canClear
-          ? `SELECT pg_catalog.pg_clear_attribute_stats(s.schemaname::text, s.tablename::text, s.attname::text, s.inherited)
-               FROM pg_catalog.pg_stats s WHERE s.schemaname = $1 AND s.tablename = $2 AND s.inherited = $3`
-          : `DELETE FROM pg_catalog.pg_statistic s USING pg_catalog.pg_class c, pg_catalog.pg_namespace n
-              WHERE c.oid = s.starelid AND n.oid = c.relnamespace AND n.nspname = $1 AND c.relname = $2 AND s.stainherit = $3`,
-        [schema, name, inherited],
-      );
-    } catch (error) {
-      if (!hasSqlState(error, insufficientPrivilege)) throw error;
-      left.push(qualifiedName({schema, name}));
-    }
-  }
+  const left = await dropThem(session, await withoutRows(session, found));
   if (left.length === 0) return;
-  const tables = [...new Set(left)].sort().join(', ');
+  const tables = [...new Set(left.map(qualifiedName))].sort().join(', ');
   throw new AppError(
     'MASK_INCOMPLETE',
     `The masked copy has no rows of ${tables}, but the server keeps statistics with values of those before, which this role may not remove.`,
@@ -58,4 +45,60 @@ export async function dropOldStatistics(session: Session): Promise<void> {
   );
 }
 
+async function withoutRows(session: Session, found: readonly Statistics[]): Promise<Statistics[]> {
+  // Statistics over all partitions of a table need the locks of them all.
+  const queries = found.filter(({inherited}) => inherited).map((one) => [one]);
+  const alone = found.filter(({inherited}) => !inherited);
+  for (let first = 0; first < alone.length; first += tablesAtOnce)
+    queries.push(alone.slice(first, first + tablesAtOnce));
+  const empty: Statistics[] = [];
+  for (const tables of queries) {
+    const hasRows = tables.map(
+      ({schema, name, inherited}) =>
+        `EXISTS (SELECT FROM ${inherited ? '' : 'ONLY '}${quoteQualified(schema, name)})`,
+    );
+    const rows = parseRows(
+      positionRow,
+      await session.query(
+        `SELECT one.position FROM pg_catalog.unnest(ARRAY[${hasRows.join(', ')}]) WITH ORDINALITY AS one (has_rows, position)
+          WHERE NOT one.has_rows`,
+      ),
+    );
+    const positions = new Set(rows.map(({position}) => position));
+    empty.push(...tables.filter((_table, index) => positions.has(index + 1)));
+  }
+  return empty;
+}
+
 const insufficientPrivilege = '42501';
+
+/** @returns those that this role may not remove */
+async function dropThem(session: Session, tables: readonly Statistics[]): Promise<readonly Statistics[]> {
+  const [first] = tables;
+  if (!first) return [];
+  const listed = `unnest($1::text[], $2::text[], $3::boolean[]) AS listed (schema, name, inherited)`;
+  try {
+    await session.query(
+      first.can_clear
+        ? `SELECT pg_catalog.pg_clear_attribute_stats(s.schemaname::text, s.tablename::text, s.attname::text, s.inherited)
+             FROM pg_catalog.pg_stats s JOIN ${listed}
+               ON s.schemaname = listed.schema AND s.tablename = listed.name AND s.inherited = listed.inherited`
+        : `DELETE FROM pg_catalog.pg_statistic s USING pg_catalog.pg_class c, pg_catalog.pg_namespace n, ${listed}
+            WHERE c.oid = s.starelid AND n.oid = c.relnamespace
+              AND n.nspname = listed.schema AND c.relname = listed.name AND s.stainherit = listed.inherited`,
+      [
+        tables.map(({schema}) => schema),
+        tables.map(({name}) => name),
+        tables.map(({inherited}) => String(inherited)),
+      ],
+    );
+    return [];
+  } catch (error) {
+    if (!hasSqlState(error, insufficientPrivilege)) throw error;
+    if (tables.length === 1) return tables;
+  }
+  // The role may have the right for some of them.
+  const left: Statistics[] = [];
+  for (const one of tables) left.push(...(await dropThem(session, [one])));
+  return left;
+}
