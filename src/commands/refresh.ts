@@ -15,6 +15,7 @@ import {
   namedBackup,
   placeFlags,
   repeatableFlag,
+  sameSettings,
   sourceOf,
   waitFlag,
   waitMsOf,
@@ -91,6 +92,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 damaged backup or masks 
   async run() {
     const {flags, args} = await this.parse(Refresh);
     const named = namedBackup(args.backup, flags, ['at']);
+    const command = (id: string): string[] => [this.config.bin, id, ...sameSettings(flags)];
     const request = defined<RefreshRequest>({
       backupFile: named,
       at: flags.at === undefined ? undefined : parseEndOf(flags.at),
@@ -103,6 +105,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 damaged backup or masks 
       dryRun: flags['dry-run'],
       waitMs: waitMsOf(flags),
       lockWaitMs: lockWaitMsOf(flags),
+      command,
     });
     const repeat = (id: string): string => {
       const words = [

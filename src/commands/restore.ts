@@ -147,6 +147,7 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
   async run() {
     const {flags, args} = await this.parse(Restore);
     const named = namedBackup(args.backup, flags, ['backup-file', 'latest', 'at']);
+    const command = (id: string): string[] => [this.config.bin, id, ...sameSettings(flags)];
     const request = defined<RestoreRequest>({
       backupFile: named,
       isLatest: flags.latest,
@@ -168,6 +169,7 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       details: flags.details,
       waitMs: waitMsOf(flags),
       lockWaitMs: lockWaitMsOf(flags),
+      command,
     });
     // The backup that was looked at, not whichever is the newest by then.
     const repeat = (id: string): string => {
@@ -184,7 +186,7 @@ Exit codes: 0 done, 1 failed or statements were skipped, 2 usage, 3 environment,
       showRestore({
         now: new Date(),
         repeat,
-        command: (id) => [this.config.bin, id, ...sameSettings(flags)],
+        command,
         isVerbose: flags.verbose,
       }),
       {

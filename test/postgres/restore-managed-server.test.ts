@@ -19,7 +19,7 @@ import {tempFolder} from '../support/run-cli.js';
 import {startSupabaseServer, supabaseMajors, type SupabaseServer} from '../support/supabase-server.js';
 import {urlOf} from '../support/temp-database.js';
 import {type TestContext, testContext} from '../support/test-context.js';
-import {cases} from '../support/long-form.js';
+import {cases, isLongForm} from '../support/long-form.js';
 
 /** Objects of a new project itself, and objects tied to one: migrations of the services, jobs, secrets, settings. */
 const tiedToProject = [
@@ -482,6 +482,17 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
     const people = (await find(server, peopleSql)).map(({value}) => value ?? '');
     const left = `INSERT INTO auth.users (id, email) VALUES ('99999999-0000-4000-8000-000000000001', 'left@real.example');
         INSERT INTO auth.sessions (id, user_id) VALUES ('99999999-0000-4000-8000-000000000001', '99999999-0000-4000-8000-000000000001')`;
+    if (isLongForm) {
+      await asFresh(`CREATE FUNCTION extensions.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
+      CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION extensions.refuse()`);
+      await expect(refresh(refreshContext(masks), {}, asked)).rejects.toMatchObject({
+        code: 'RESTORE_FAILED',
+        hint: expect.stringMatching(
+          /without masks.*: destino-db verify postgres-\S+ --level restore$/,
+        ) as string,
+      });
+      await asFresh('DROP EVENT TRIGGER refuse; DROP FUNCTION extensions.refuse()');
+    }
     // Over an empty project, and in the long form over a full one.
     for (const way of cases(['fill', 'clean'])) {
       await asFresh(left);

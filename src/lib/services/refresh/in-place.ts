@@ -29,13 +29,14 @@ export interface InPlace {
   readonly file: {readonly folder: string; readonly name: string};
   readonly rules: MaskRules;
   readonly tag: Omit<MaskedTag, 'comment'>;
+  readonly checkCommand: RestoreRequest['checkCommand'];
 }
 
 /** @param request flags that a restore has too @throws the errors of `restoreDatabase`; the target is unchanged after them */
 export async function restoreInPlace(
   context: RunContext,
   request: TargetRequest & Pick<RestoreRequest, 'roles' | 'allowOwnerChange' | 'waitMs' | 'lockWaitMs'>,
-  {target, source, file, rules, tag}: InPlace,
+  {target, source, file, rules, tag, checkCommand}: InPlace,
 ): Promise<RestoreResult> {
   const ofTarget: RunContext = {
     ...context,
@@ -55,6 +56,7 @@ export async function restoreInPlace(
       allowOwnerChange,
       waitMs,
       lockWaitMs,
+      checkCommand,
       replacedRows: [...masked, ...rules.emptied.map(({table}) => table)],
     }),
     await describeMasked(source, file, tag),

@@ -37,6 +37,7 @@ import {
 import {
   refuseProduction,
   refuseSource,
+  scratchFlagsFor,
   targetOf,
   type TargetRequest,
   withoutForeignSettings,
@@ -47,7 +48,15 @@ export interface RefreshRequest
     TargetRequest,
     Pick<
       RestoreRequest,
-      'backupFile' | 'at' | 'parallelJobs' | 'roles' | 'allowOwnerChange' | 'dryRun' | 'waitMs' | 'lockWaitMs'
+      | 'backupFile'
+      | 'at'
+      | 'parallelJobs'
+      | 'roles'
+      | 'allowOwnerChange'
+      | 'dryRun'
+      | 'waitMs'
+      | 'lockWaitMs'
+      | 'command'
     > {
   /** Number of set-aside databases of the target to keep. */
   readonly keepSetAside: number;
@@ -138,6 +147,7 @@ async function refreshTarget(
         );
       return properties;
     },
+    scratchFlags: scratchFlagsFor(context.settings, request.targetUrlEnv),
     isDiscarded: inPlace === undefined ? undefined : true,
     review: async (ctx, plan) => {
       planned = plan;
@@ -180,7 +190,7 @@ async function refreshTarget(
   const {source: from} = planned;
   const restored =
     typeof inPlace === 'object'
-      ? await restoreInPlace(context, request, {target, source: from, file: inPlace, rules: masking.rules, tag: {at, backup}}) // prettier-ignore
+      ? await restoreInPlace(context, request, {target, source: from, file: inPlace, rules: masking.rules, tag: {at, backup}, checkCommand: planned.request.checkCommand}) // prettier-ignore
       : filled;
   const dropped = restored.setAside === null ? [] : await dropOlder(context, target, request.keepSetAside);
   const {setAside, safetyBackup, notes, notCompared} = restored;

@@ -51,6 +51,22 @@ export function targetOf({settings}: RunContext, {targetUrlEnv, targetDb}: Targe
   return withDatabase(connection, targetDb ?? connection.database);
 }
 
+/** Flags of `verify`, for the shell, that name a server where the settings name none. */
+export function scratchFlagsFor(settings: Settings, variable: string): string {
+  if (hasDatabase(settings)) return '';
+  const isInShell = settings.environment.originOf(variable) === 'environment';
+  return isInShell ? `--scratch-url "$${variable}"` : '--scratch local';
+}
+
+function hasDatabase(settings: Settings): boolean {
+  try {
+    resolveConnection(settings);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The settings of a run for the target; nothing in them belongs to the database of the backups. */
 export function settingsOfTarget(
   given: Settings,

@@ -422,7 +422,7 @@ async function restoreInPlace(
       loadInto({...context, signal}, planned.load, 'whole', without),
     );
   } catch (error) {
-    throw asFailedRestore(error, state);
+    throw asFailedRestore(error, state, plan);
   }
   await context.checkpoint('restore.loaded');
   const comparison = await analyzeAndCompare(context, plan, plan.target);
@@ -431,7 +431,7 @@ async function restoreInPlace(
   await context.checkpoint('restore.compared');
   const notCompared = [...comparison.notCompared, ...kept];
   const restored = `"${database}" contains the restored content. ${undo}`;
-  return {...joinOutcomes(loaded, {...comparison, notCompared}, restored), plan};
+  return {...joinOutcomes(plan, loaded, {...comparison, notCompared}, restored), plan};
 }
 
 /** The database no longer is a masked copy once rows of another backup are in it. */

@@ -1,6 +1,7 @@
 /** Loads a dump as planned, then verifies that the database contains exactly the dump's content. */
 import {qualifiedName} from '../../base/qualified-name.js';
 import {tablesWithoutRows} from '../../catalog/backup-record.js';
+import {defined} from '../../base/defined.js';
 import {AppError, withState} from '../../base/errors.js';
 import {countOf} from '../../base/format.js';
 import {analyzeDatabase} from '../../postgres/databases/analyze-database.js';
@@ -52,11 +53,11 @@ export async function loadAndCompare(
   work?: BeforeSwap,
 ): Promise<LoadedAndCompared> {
   const load = {...plan.load, target};
-  if (!work) return joinOutcomes(await loadInto(context, load), await analyzeAndCompare(context, plan, target), ''); // prettier-ignore
+  if (!work) return joinOutcomes(plan, await loadInto(context, load), await analyzeAndCompare(context, plan, target), ''); // prettier-ignore
   const loaded = await loadInto(context, load, 'rows');
   const none: Objects = {catalog: [], notes: [], notCompared: []};
   const rows = await compareRows(context, plan, target, () => Promise.resolve(none), work.takerOf);
-  joinOutcomes(loaded, rows, '');
+  joinOutcomes(plan, loaded, rows, '');
   await context.checkpoint('staging.compared');
   await work.change(context, target);
   const rest = await loadInto(context, load, 'rest').catch((error: unknown) => {
@@ -72,7 +73,7 @@ export async function loadAndCompare(
     errors: [...loaded.errors, ...rest.errors],
   };
   const comparison = {...rows, ...objects, notes: [...rows.notes, ...objects.notes]};
-  const compared = joinOutcomes(whole, comparison, '');
+  const compared = joinOutcomes(plan, whole, comparison, '');
   await analyze(context, target);
   return compared;
 }
@@ -235,6 +236,7 @@ export function expectedTables(plan: RestorePlan): RestorePlan['source']['tables
  * @throws RESTORED_DIFFERS
  */
 export function joinOutcomes(
+  {request}: RestorePlan,
   loaded: LoadOutcome,
   {tables, rows, catalog, notes, notCompared}: RestoreComparison,
   state: string,
@@ -250,7 +252,12 @@ export function joinOutcomes(
     'RESTORED_DIFFERS',
     `The restored content differs from the backup in ${what.join(' and ')}. ${state}`.trim(),
     {
-      hint: 'A trigger or an event trigger may have changed rows during the load. Check the backup alone: destino-db verify --level restore',
+      hint: [
+        'A trigger or an event trigger may have changed rows during the load.',
+        withCheck('Check the backup alone', request),
+      ]
+        .filter(Boolean)
+        .join(' '),
       details: differences,
     },
   );
@@ -259,20 +266,27 @@ export function joinOutcomes(
 const whatToSkip =
   'To see all failures and keep the rest, restore into a separate database: --target-db NAME --create-db --skip-errors (rows alone: --skip-errors in the same target).';
 
-const whatToTry =
-  'To see how the backup restores without masks, into a scratch database: destino-db verify --level restore';
+const whatToTry = 'To see how the backup restores without masks, into a scratch database';
 
-/**
- * Reports a tool's failure as a failed restore, with the state of the target; specific error codes are kept.
- * @param isMasked whether `refresh` restores, which lacks the flags of `restore`
- */
-export function asFailedRestore(error: unknown, state: string, isMasked = false): unknown {
+function withCheck(purpose: string, {checkCommand}: RestorePlan['request']): string | undefined {
+  return checkCommand === undefined ? undefined : `${purpose}: ${checkCommand}`;
+}
+
+/** Reports a tool's failure as a failed restore, with the state of the target; specific error codes are kept. */
+export function asFailedRestore(
+  error: unknown,
+  state: string,
+  {request, beforeSwap}: Pick<RestorePlan, 'request' | 'beforeSwap'>,
+): unknown {
   if (!(error instanceof AppError)) return error;
   const isGeneral = ['PG_RESTORE_FAILED', 'QUERY_FAILED', 'RESTORE_FAILED'].includes(error.code);
   if (!isGeneral) return withState(error, state);
-  return new AppError('RESTORE_FAILED', `${error.message} ${state}`, {
-    hint: error.hint ?? (isMasked ? whatToTry : whatToSkip),
-    details: error.details,
-    cause: error,
-  });
+  // `refresh` lacks the flags of `restore`.
+  const isOfRefresh = beforeSwap !== undefined || request.replacedRows !== undefined;
+  const hint = error.hint ?? (isOfRefresh ? withCheck(whatToTry, request) : whatToSkip);
+  return new AppError(
+    'RESTORE_FAILED',
+    `${error.message} ${state}`,
+    defined({hint, details: error.details, cause: error}),
+  );
 }

@@ -25,6 +25,10 @@ export interface RestoreRequest {
   readonly roles?: boolean;
   /** Whether all roles of the backup's server that are missing are created, with their passwords if the backup has them. */
   readonly withRoles?: boolean;
+  /** Program, id and the flags for the same settings, for commands in messages. */
+  readonly command?: (id: string) => readonly string[];
+  /** The command that checks the backup alone, for the shell, from `restoreFrom`; undefined if no command can. */
+  readonly checkCommand?: string;
   /** The file of roles, read by `restoreFrom`; undefined without `withRoles`. */
   readonly globals?: Globals;
   /** Compression of large values in the restored tables. */

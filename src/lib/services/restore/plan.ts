@@ -114,6 +114,8 @@ export interface BeforeSwap {
   ) => Promise<(entry: Entry) => boolean>;
   /** Settings, rights and comment that a new database gets, of those in the backup; a replaced database keeps its own. */
   readonly properties: (context: RunContext, properties: DatabaseProperties) => DatabaseProperties;
+  /** Flags of `verify`, for the shell: where it tests a backup if the settings name no server. */
+  readonly scratchFlags: string;
   /** Whether the new database is dropped after `check`, and the target is not looked at and not touched. */
   readonly isDiscarded?: boolean;
   /** Gets the restored rows while they are compared with the backup. */

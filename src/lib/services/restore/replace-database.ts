@@ -167,7 +167,7 @@ async function fillAndSwap(
     await journal.close();
     const state = setAside === null ? `No database "${target}" was created.` : `"${target}" is unchanged.`;
     const dropped = existence.isPossible ? ` The temporary database "${staging}" was dropped.` : '';
-    throw damage ?? asFailedRestore(error, `${state}${dropped}`, plan.beforeSwap !== undefined);
+    throw damage ?? asFailedRestore(error, `${state}${dropped}`, plan);
   }
   await swapDone?.();
   await stagingDone();

@@ -2,8 +2,10 @@
 import {basename, dirname, join, resolve} from 'node:path';
 import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
+import {shellCommand} from '../../base/shell-quote.js';
 import {type Backup, isRecorded} from '../../catalog/catalogue.js';
 import {readGlobals} from '../../dump/roles-file.js';
+import type {ProofLevel} from '../../run/check-outcome.js';
 import type {RunContext} from '../../run/run-context.js';
 import type {OpeningKeys} from '../../encryption/age-keys.js';
 import {decryptStream} from '../../encryption/age-stream.js';
@@ -41,14 +43,15 @@ export async function restoreFrom(
   const keys = await keysOf(context, source);
   const place = await openSource(settings, source.from);
   const backup = await chooseOwnIfKnown(context, place, asked, source.from);
-  const request = asked.withRoles === true ? await withGlobals(context, asked, {place, backup, keys}) : asked;
+  const named = asked.withRoles === true ? await withGlobals(context, asked, {place, backup, keys}) : asked;
   if (!backup) {
-    const path = resolve(settings.cwd, request.backupFile ?? '');
+    const path = resolve(settings.cwd, named.backupFile ?? '');
     const isAgeFile = path.endsWith(ageSuffix) && (await localPlace(dirname(path)).status(basename(path)));
-    return isAgeFile
-      ? restoreAgeFile(context, keys, request, path, beforeSwap)
-      : restoreDatabase(context, request, undefined, beforeSwap);
+    if (isAgeFile) return restoreAgeFile(context, keys, named, path, beforeSwap); // verify needs its metadata
+    const request = {...named, checkCommand: checkCommand(named, [path], 'restore', beforeSwap)};
+    return restoreDatabase(context, request, undefined, beforeSwap);
   }
+  const request = {...named, checkCommand: checkOf(named, source, {place, backup}, beforeSwap)};
   const isReadable = place.isOnThisMachine && !isEncrypted(backup);
   if (!isReadable && isRecorded(backup) && canStream(backup.format, request)) {
     const stored = placeOf(place, backup);
@@ -64,6 +67,36 @@ export async function restoreFrom(
     ),
   );
   return {...result, backupPath: backup.path};
+}
+
+/** The command that checks a backup, which may be outside the location if a path named it. */
+function checkOf(
+  request: RestoreRequest,
+  {from, identityFile, passphraseFile}: BackupSource,
+  {place, backup}: {readonly place: Place; readonly backup: Backup},
+  beforeSwap: BeforeSwap | undefined,
+): string {
+  const isOutside = place.isOnThisMachine && dirname(backup.path) !== place.url;
+  const words = [
+    ...(isOutside ? [backup.path] : [backup.id, ...flag('--from', from)]),
+    ...flag('--identity', identityFile),
+    ...flag('--passphrase-file', passphraseFile),
+  ];
+  return checkCommand(request, words, backup.content === 'data' ? 'archive' : 'restore', beforeSwap);
+}
+
+function checkCommand(
+  {command = (id) => ['destino-db', id]}: RestoreRequest,
+  backup: readonly string[],
+  level: ProofLevel,
+  beforeSwap: BeforeSwap | undefined,
+): string {
+  const words = shellCommand([...command('verify'), ...backup, '--level', level]);
+  return [words, beforeSwap?.scratchFlags].filter(Boolean).join(' ');
+}
+
+function flag(name: string, value: string | undefined): string[] {
+  return value === undefined ? [] : [name, value];
 }
 
 /** The request with the roles of the backup. @throws USAGE if it has none, METADATA_INVALID, and the errors of `readRoles` */
