@@ -15,6 +15,10 @@ export interface Misfit {
 /** The domain of masked e-mail addresses; nothing can be sent there (RFC 2606). */
 export const maskedDomain = 'masked.invalid';
 
+/** No country has this code (ITU-T E.164). */
+const phoneStart = '+999';
+const addressStart = 'Street ';
+
 /** Returns SQL for the hash of a text of the row; the caller decides where it is computed. */
 export type HashOf = (kind: string, text: string) => string;
 
@@ -95,9 +99,9 @@ function maskText(mask: TextMask, value: string, limit: number, hashOf: HashOf):
     case 'name':
       return wordOf(hashOf('name', value), width);
     case 'phone':
-      return `('+999' || ${digitsOf(hashOf('phone', value), width - 4)})`;
+      return `('${phoneStart}' || ${digitsOf(hashOf('phone', value), width - phoneStart.length)})`;
     case 'address':
-      return `('Street ' || ${hexOf(hashOf('address', value), 12)})`;
+      return `('${addressStart}' || ${hexOf(hashOf('address', value), 12)})`;
     case 'text':
       return sameLength(value, hashOf('text', value));
   }
@@ -126,20 +130,32 @@ function sameLength(value: string, hash: string): string {
 }
 
 /**
- * SQL: whether the text can be one that the mask made of a value of the column, so that all other texts need no comparison with these; undefined if
- * it can be any.
+ * SQL for a text: whether it can be one that the mask made of a value of the column, so that all other texts need no comparison with these; undefined
+ * if it can be any.
  */
 export function looksMasked(
   mask: ColumnMask['mask'],
   {baseName, length}: Pick<Column, 'baseName' | 'length'>,
-  text: string,
-): string | undefined {
-  if (!textTypes.includes(baseName)) return undefined;
-  if (mask === 'text')
-    return `(octet_length(${text}) < ${shortText} OR starts_with(${searchable(text)}, '0'))`;
-  if (!(mask in widths)) return undefined;
+): ((text: string) => string) | undefined {
+  if (!textTypes.includes(baseName) || !(mask in widths)) return undefined;
   const [, most] = widths[mask as TextMask];
-  return `octet_length(${text}) = ${Math.min(length ?? most, most)}`;
+  const isWhole = (text: string): string => `octet_length(${text}) = ${Math.min(length ?? most, most)}`;
+  const hasBlank = (text: string): string => `strpos(${searchable(text)}, ' ') > 0`;
+  const startsWith = (text: string, start: string): string =>
+    `starts_with(${searchable(text)}, ${quoteLiteral(start).trim()})`;
+  switch (mask as TextMask) {
+    case 'text':
+      return (text) =>
+        `(${startsWith(text, '0')} OR octet_length(${text}) < ${shortText} AND NOT ${hasBlank(text)})`;
+    case 'name':
+      return (text) => `${isWhole(text)} AND NOT ${hasBlank(text)}`;
+    case 'phone':
+      return (text) => `${isWhole(text)} AND ${startsWith(text, phoneStart)}`;
+    case 'address':
+      return (text) => `${isWhole(text)} AND ${startsWith(text, addressStart)}`;
+    default:
+      return isWhole;
+  }
 }
 
 const textTypes = ['text', 'varchar', 'bpchar', 'name', 'citext'];

@@ -7,6 +7,15 @@ import {parseOnlyRow, pgCount} from '../postgres/inspect/inspect-database.js';
 import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
 import type {Step} from '../progress/progress.js';
 import {columnName} from '../settings/column-name.js';
+import {
+  type Comparison,
+  compareValues,
+  countLooks,
+  isScanned,
+  outcomesOf,
+  rowAlias,
+  scansOf,
+} from './compare-values.js';
 import {sqlJsonPath} from './json-path.js';
 import {looksMasked, plainText, textOfColumn} from './mask-sql.js';
 import {
@@ -43,17 +52,6 @@ export interface MaskProof {
 /** Bytes from which a masked text is compared with those of all rows; a shorter one can be the same as a value of another row. */
 const longText = 12;
 
-/** A set of values that must have nothing in common before and after. */
-interface Comparison {
-  readonly of: string;
-  /** The value, as SQL; it refers to the row, or to what `lateral` adds. */
-  readonly value: string;
-  /** A query with the column "v" first for values that a row contains several of. */
-  readonly lateral?: string;
-  /** See `looksMasked`; it refers to the value as y.v. */
-  readonly looksMasked?: string | undefined;
-}
-
 interface Compared {
   readonly table: Table;
   readonly comparisons: readonly Comparison[];
@@ -63,7 +61,6 @@ interface Compared {
 }
 
 const countsRow = z.object({compared: pgCount, failed: pgCount});
-const likeRow = countsRow.extend({unlike: pgCount});
 
 /**
  * Call it after `applyMasks`, once the database is complete.
@@ -91,22 +88,45 @@ export async function proveMasks(
   const withText = scanned.map((table) => ({table, columns: table.columns.filter(canContainText), found: 0}));
   const touched = new Set([...plan.tables, ...plan.emptied].map(qualifiedName));
   const rowsOf = ({table}: Compared): number => originals.rows.get(qualifiedName(table)) ?? 0;
+  const comparing = (table: Table, comparison: Comparison): Comparing => ({
+    of: comparison.of,
+    run: async (session) => [
+      {kind: 'values', of: comparison.of, ...(await compareValues(session, originals, table, comparison))},
+    ],
+  });
   // Those that take longest first.
+  const largest = [...compared].sort((one, other) => rowsOf(other) - rowsOf(one));
+  const scans = largest.flatMap(({table, comparisons}) => scansOf(table, comparisons));
   const work: Comparing[] = [
-    ...[...compared]
-      .sort((one, other) => rowsOf(other) - rowsOf(one))
-      .flatMap((own) =>
-        own.comparisons.map((comparison) => ({
-          of: comparison.of,
-          run: (session: Session) => compareValues(session, originals, own, comparison),
-        })),
-      ),
+    ...scans.flatMap((scan) => [
+      {
+        of: qualifiedName(scan.table),
+        run: async (session: Session) => {
+          scan.after = await countLooks(session, fromTable(scan.table), scan);
+          return [];
+        },
+      },
+      {
+        of: qualifiedName(scan.table),
+        run: async (session: Session) => {
+          scan.before = await countLooks(session, originalOf(originals, scan.table), scan);
+          return [];
+        },
+      },
+    ]),
+    ...largest.flatMap(({table, comparisons}) =>
+      comparisons.filter((one) => !isScanned(one)).map((one) => comparing(table, one)),
+    ),
     ...compared.flatMap(({table, constants}) =>
       constants.map((constant) => ({
         of: constant.of,
         run: (session: Session) => compareConstant(session, table, constant),
       })),
     ),
+    ...plan.links.map((link) => ({
+      of: link.name,
+      run: (session: Session) => checkLink(session, link, plan.all, touched),
+    })),
     ...withText.map((each) => ({
       of: qualifiedName(each.table),
       run: async (session: Session) => {
@@ -123,22 +143,27 @@ export async function proveMasks(
         of: qualifiedName(table),
         run: (session: Session) => compareRows(session, table, emptied.has(qualifiedName(table)) ? 0 : originals.rows.get(qualifiedName(table))),
       })),
-    ...plan.links.map((link) => ({
-      of: link.name,
-      run: (session: Session) => checkLink(session, link, plan.all, touched),
-    })),
   ]; // prettier-ignore
-  const results: (readonly MaskCheck[])[] = [];
-  await inSessions(
-    workers,
-    work.map(({of, run}, index) => async (session: Session) => {
+  const runAll = async (all: readonly Comparing[]): Promise<readonly MaskCheck[]> => {
+    const results: (readonly MaskCheck[])[] = [];
+    const tasks = all.map(({of, run}, index) => async (session: Session) => {
       step.working(of);
       results[index] = await run(session);
-    }),
-    prepareSession,
-  );
+    });
+    if (tasks.length > 0) await inSessions(workers, tasks, prepareSession);
+    return results.flat();
+  };
+  const first = await runAll(work);
+  const decided: MaskCheck[] = [];
+  const undecided: Comparing[] = [];
+  for (const scan of scans)
+    for (const outcome of outcomesOf(scan)) {
+      if ('value' in outcome) undecided.push(comparing(scan.table, outcome));
+      else decided.push({kind: 'values', ...outcome});
+    }
+  const rest = await runAll(undecided);
   const addresses = await compareAddresses(workers, plan, originals, withText);
-  const checks = joinByColumn([...results.flat(), ...addresses]);
+  const checks = joinByColumn([...first, ...decided, ...rest, ...addresses]);
   return {
     passed: checks.every(({failed}) => failed === 0),
     checks,
@@ -172,8 +197,6 @@ async function compareRows(session: Session, table: Table, expected: number | un
   const failed = compared === expected ? 0 : Math.abs(compared - (expected ?? 0)) || 1;
   return [{kind: 'rows', of: qualifiedName(table), compared, failed}];
 } // prettier-ignore
-
-const rowAlias = 'destino_row';
 
 function comparedTables(plan: MaskPlan): Compared[] {
   return plan.tables.map((masked) => {
@@ -239,12 +262,12 @@ function wholeValues({name, mask, column}: MaskedColumn): Omit<Comparison, 'of'>
       .filter(([, inner]) => inner !== 'keep')
       .map(([path, inner]) => ({
         value: inner === 'text' ? longOnly('x.v') : 'x.v',
-        looksMasked: looksMasked(inner, {baseName: 'text', length: null}, 'y.v'),
+        looksMasked: looksMasked(inner, {baseName: 'text', length: null}),
         lateral: atPath(value, path),
       }));
   if (isComparedInRow({name, mask, column})) return [];
   const text = mask.mask === 'text' ? longOnly : (of: string) => of;
-  const shape = looksMasked(mask.mask, column, 'y.v');
+  const shape = looksMasked(mask.mask, column);
   if (column.isArray && mask.mask !== 'sql')
     return [
       {value: text('x.v'), lateral: `SELECT concat(e.v) FROM unnest(${value}) e(v)`, looksMasked: shape},
@@ -291,31 +314,8 @@ function valuesOfRow(table: Table, masked: MaskedColumn): Omit<Comparison, 'of'>
     : ['date', 'timestamp', 'timestamptz'].includes(column.baseName) && !column.isArray
       ? `isfinite(${value})`
       : `concat(${value}) NOT IN ('', 'NaN', 'Infinity', '-Infinity', '{}')`;
-  return [{value: withKey(isCompared, value)}];
-}
-
-async function compareValues(
-  session: Session,
-  originals: Originals,
-  {table}: Compared,
-  comparison: Comparison,
-): Promise<MaskCheck[]> {
-  const {of, value, lateral} = comparison;
-  const also = lateral === undefined ? '' : ` CROSS JOIN LATERAL (${lateral}) x(v)`;
-  const hashes = (from: string, like: string, kept: string): string =>
-    `SELECT ${hashOf('y.v', originals)} AS hash, ${like} AS is_like FROM (SELECT ${value} AS v FROM ${from} AS ${rowAlias}${also} OFFSET 0) y WHERE y.v <> '' AND ${kept}`;
-  const compare = async (like: string): Promise<z.infer<typeof likeRow>> => {
-    // Without DISTINCT, a value of many rows could fill the server's memory.
-    const counts = await session.query(
-      `SELECT count(*) AS compared, count(b.hash) AS failed, count(*) FILTER (WHERE NOT a.is_like) AS unlike
-         FROM (${hashes(fromTable(table), like, 'true')}) a
-         LEFT JOIN (SELECT DISTINCT o.hash FROM (${hashes(originalOf(originals, table), 'true', like)}) o) b ON b.hash = a.hash`,
-    );
-    return parseOnlyRow(likeRow, counts);
-  };
-  const first = await compare(comparison.looksMasked ?? 'true');
-  const {compared, failed} = first.unlike === 0 ? first : await compare('true');
-  return [{kind: 'values', of, compared, failed}];
+  // Few columns have any, so they are counted first.
+  return [{value: withKey(isCompared, value), looksMasked: isWhole ? () => 'true' : undefined}];
 }
 
 async function compareConstant(

@@ -1,0 +1,114 @@
+/** Compares the values of a masked column with those before. */
+import {z} from 'zod';
+import type {Session} from '../postgres/client.js';
+import {jsonText, parseOnlyRow, pgCount} from '../postgres/inspect/inspect-database.js';
+import {hashOf, originalOf, type Originals} from './originals.js';
+import {fromTable} from './plan-masks.js';
+import type {Table} from './read-tables.js';
+
+/** A set of values that must have nothing in common before and after. */
+export interface Comparison {
+  /** "schema.table.column" */
+  readonly of: string;
+  /** The value, as SQL; it refers to the row as `rowAlias`, or to what `lateral` adds as x. */
+  readonly value: string;
+  /** A query with the column "v" first for values that a row contains several of. */
+  readonly lateral?: string;
+  /** SQL: whether a value can be one of the mask's own; see there. */
+  readonly looksMasked?: ((value: string) => string) | undefined;
+}
+
+/** How many values there are, without NULL and empty ones, and how many of them look masked. */
+type Looks = readonly [all: number, masked: number];
+
+/** Comparisons of a table that one read of its rows and one of the rows before may decide. */
+export interface Scan {
+  readonly table: Table;
+  readonly comparisons: readonly Comparison[];
+  /** By comparison. */
+  after: readonly Looks[];
+  before: readonly Looks[];
+}
+
+/** Comparisons of one statement; a query has at most 1,664 columns (manual, appendix K). */
+const mostScanned = 200;
+
+export const rowAlias = 'destino_row';
+
+export function isScanned({lateral, looksMasked}: Comparison): boolean {
+  return lateral === undefined && looksMasked !== undefined;
+}
+
+export function scansOf(table: Table, comparisons: readonly Comparison[]): Scan[] {
+  const scanned = comparisons.filter(isScanned);
+  return Array.from({length: Math.ceil(scanned.length / mostScanned)}, (_, index) => ({
+    table,
+    comparisons: scanned.slice(index * mostScanned, (index + 1) * mostScanned),
+    after: [],
+    before: [],
+  }));
+}
+
+/** @param from the table, or the one with its rows before */
+export async function countLooks(session: Session, from: string, {comparisons}: Scan): Promise<Looks[]> {
+  const values = comparisons.map(({value}, index) => `${value} AS v${index}`);
+  const counts = comparisons.map(({looksMasked}, index) => {
+    const value = `y.v${index}`;
+    const isLike = looksMasked?.(value) ?? 'true';
+    return `ARRAY[count(*) FILTER (WHERE ${value} <> ''), count(*) FILTER (WHERE ${value} <> '' AND ${isLike})]`;
+  });
+  const rows = await session.query(
+    `SELECT pg_catalog.array_to_json(ARRAY[${counts.join(', ')}]) AS looks FROM (SELECT ${values.join(', ')} FROM ${from} AS ${rowAlias} OFFSET 0) y`,
+  );
+  const looks = jsonText(z.array(z.tuple([z.int(), z.int()])).length(comparisons.length));
+  return parseOnlyRow(z.object({looks}), rows).looks;
+}
+
+/** Values that a comparison has to look for among those before. */
+export interface ComparedValues {
+  readonly compared: number;
+  /** How many are values from before. */
+  readonly failed: number;
+}
+
+/**
+ * @returns the result of each comparison of a scan, where the scan shows that no value is one from before: there are none after,
+ *   or all after look masked and none before does; else the comparison that is still to be made
+ */
+export function outcomesOf({
+  comparisons,
+  after,
+  before,
+}: Scan): ((ComparedValues & Pick<Comparison, 'of'>) | Comparison)[] {
+  return comparisons.map((comparison, index) => {
+    const [all, masked] = after[index] ?? [];
+    const [, maskedBefore] = before[index] ?? [];
+    if (all === undefined || all !== masked) return {...comparison, looksMasked: undefined};
+    return maskedBefore === 0 || all === 0 ? {of: comparison.of, compared: all, failed: 0} : comparison;
+  });
+}
+
+const likeRow = z.object({compared: pgCount, failed: pgCount, unlike: pgCount});
+
+/** Compares each value by its hash. */
+export async function compareValues(
+  session: Session,
+  originals: Originals,
+  table: Table,
+  comparison: Comparison,
+): Promise<ComparedValues> {
+  const {value, lateral, looksMasked} = comparison;
+  const also = lateral === undefined ? '' : ` CROSS JOIN LATERAL (${lateral}) x(v)`;
+  const isLike = looksMasked?.('y.v') ?? 'true';
+  const hashes = (from: string, kept: string): string =>
+    `SELECT ${hashOf('y.v', originals)} AS hash, ${isLike} AS is_like FROM (SELECT ${value} AS v FROM ${from} AS ${rowAlias}${also} OFFSET 0) y WHERE y.v <> '' AND ${kept}`;
+  // Without DISTINCT, a value of many rows could fill the server's memory.
+  const rows = await session.query(
+    `SELECT count(*) AS compared, count(b.hash) AS failed, count(*) FILTER (WHERE NOT a.is_like) AS unlike
+       FROM (${hashes(fromTable(table), 'true')}) a
+       LEFT JOIN (SELECT DISTINCT o.hash FROM (${hashes(originalOf(originals, table), isLike)}) o) b ON b.hash = a.hash`,
+  );
+  const {compared, failed, unlike} = parseOnlyRow(likeRow, rows);
+  if (unlike > 0) return compareValues(session, originals, table, {...comparison, looksMasked: undefined});
+  return {compared, failed};
+}
