@@ -72,8 +72,7 @@ export interface ComparedValues {
 }
 
 /**
- * @returns the result of each comparison of a scan, where the scan shows that no value is one from before: there are none after,
- *   or all after look masked and none before does; else the comparison that is still to be made
+ * @returns the result of each comparison of a scan, where all values after look masked, and none before does; else the comparison that is still to be made
  */
 export function outcomesOf({
   comparisons,
@@ -84,7 +83,7 @@ export function outcomesOf({
     const [all, masked] = after[index] ?? [];
     const [, maskedBefore] = before[index] ?? [];
     if (all === undefined || all !== masked) return {...comparison, looksMasked: undefined};
-    return maskedBefore === 0 || all === 0 ? {of: comparison.of, compared: all, failed: 0} : comparison;
+    return maskedBefore === 0 ? {of: comparison.of, compared: all, failed: 0} : comparison;
   });
 }
 

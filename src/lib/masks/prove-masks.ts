@@ -4,7 +4,7 @@ import {qualifiedName} from '../base/qualified-name.js';
 import type {Session} from '../postgres/client.js';
 import {inSessions, type Workers} from '../postgres/in-sessions.js';
 import {parseOnlyRow, pgCount} from '../postgres/inspect/inspect-database.js';
-import {quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
+import {type NamedTable, quoteIdentifier, quoteLiteral} from '../postgres/quote.js';
 import type {Step} from '../progress/progress.js';
 import {columnName} from '../settings/column-name.js';
 import {
@@ -73,7 +73,9 @@ export async function proveMasks(
   step: Step,
   withoutAt: ReadonlySet<string> = new Set(),
 ): Promise<MaskProof> {
-  const compared = comparedTables(plan);
+  const rowsOf = (table: NamedTable): number => originals.rows.get(qualifiedName(table)) ?? 0;
+  // Those that take longest first.
+  const compared = comparedTables(plan).sort((one, other) => rowsOf(other.table) - rowsOf(one.table));
   const emptied = new Set(plan.emptied.map(qualifiedName));
   let all: readonly Table[] = [];
   let others: MaskProof['notCompared'] = [];
@@ -84,19 +86,18 @@ export async function proveMasks(
     },
   ]);
   // A scan of a partitioned table reads its partitions.
-  const scanned = all.filter(({kind}) => kind === 'table' || kind === 'view');
+  const scanned = all
+    .filter(({kind}) => kind === 'table' || kind === 'view')
+    .sort((one, other) => rowsOf(other) - rowsOf(one));
   const withText = scanned.map((table) => ({table, columns: table.columns.filter(canContainText), found: 0}));
   const touched = new Set([...plan.tables, ...plan.emptied].map(qualifiedName));
-  const rowsOf = ({table}: Compared): number => originals.rows.get(qualifiedName(table)) ?? 0;
   const comparing = (table: Table, comparison: Comparison): Comparing => ({
     of: comparison.of,
     run: async (session) => [
       {kind: 'values', of: comparison.of, ...(await compareValues(session, originals, table, comparison))},
     ],
   });
-  // Those that take longest first.
-  const largest = [...compared].sort((one, other) => rowsOf(other) - rowsOf(one));
-  const scans = largest.flatMap(({table, comparisons}) => scansOf(table, comparisons));
+  const scans = compared.flatMap(({table, comparisons}) => scansOf(table, comparisons));
   const work: Comparing[] = [
     ...scans.flatMap((scan) => [
       {
@@ -114,7 +115,7 @@ export async function proveMasks(
         },
       },
     ]),
-    ...largest.flatMap(({table, comparisons}) =>
+    ...compared.flatMap(({table, comparisons}) =>
       comparisons.filter((one) => !isScanned(one)).map((one) => comparing(table, one)),
     ),
     ...compared.flatMap(({table, constants}) =>
@@ -314,8 +315,7 @@ function valuesOfRow(table: Table, masked: MaskedColumn): Omit<Comparison, 'of'>
     : ['date', 'timestamp', 'timestamptz'].includes(column.baseName) && !column.isArray
       ? `isfinite(${value})`
       : `concat(${value}) NOT IN ('', 'NaN', 'Infinity', '-Infinity', '{}')`;
-  // Few columns have any, so they are counted first.
-  return [{value: withKey(isCompared, value), looksMasked: isWhole ? () => 'true' : undefined}];
+  return [{value: withKey(isCompared, value)}];
 }
 
 async function compareConstant(
