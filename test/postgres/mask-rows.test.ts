@@ -630,6 +630,27 @@ describe('texts', () => {
     expect(failures(proof)).toEqual(['addresses of public.wide.c240: 1']);
   });
 
+  it('that a collation takes for empty or equal are masked, and found', async () => {
+    database = await createTempDatabase('template0');
+    await database.run(`CREATE COLLATION bare (provider = icu, locale = 'und-u-ka-shifted-ks-level1', deterministic = false);
+      CREATE TABLE loose (code text COLLATE bare, word varchar(16) COLLATE bare, kind text COLLATE bare);
+      INSERT INTO loose VALUES ('- - -', '-----,-----', 'José')`);
+    const rules: MasksConfig = {
+      'public.loose.code': {mask: 'hash'},
+      'public.loose.word': {mask: 'text'},
+      'public.loose.kind': {mask: 'constant', value: 'jose'},
+    };
+    expect(failures((await mask(rules)).proof)).toEqual([]);
+    expect(await one(`SELECT concat(code, word) ~ '-' COLLATE "C" FROM loose`)).toBe('f');
+    await database.run(`UPDATE loose SET (code, word, kind) = ('- - -', '-----,------', 'José')`);
+    const between = `UPDATE loose SET (code, word, kind) = ('- - -', '-----,------', 'José')`;
+    expect(failures((await mask(rules, {between})).proof).sort()).toEqual([
+      'values of public.loose.code: 1',
+      'values of public.loose.kind: 1',
+      'values of public.loose.word: 1',
+    ]);
+  });
+
   it('of few characters in JSON are compared in their row', async () => {
     database = await createTempDatabase('template0');
     await database.run(`CREATE TABLE place (id int PRIMARY KEY, at jsonb); CREATE TABLE visit (at jsonb);

@@ -2,6 +2,7 @@
 import {z} from 'zod';
 import type {Session} from '../postgres/client.js';
 import {jsonText, parseOnlyRow, pgCount} from '../postgres/inspect/inspect-database.js';
+import {isNotEmpty} from './mask-sql.js';
 import {hashOf, originalOf, type Originals} from './originals.js';
 import {fromTable} from './plan-masks.js';
 import type {Table} from './read-tables.js';
@@ -55,7 +56,7 @@ export async function countLooks(session: Session, from: string, {comparisons}: 
   const counts = comparisons.map(({looksMasked}, index) => {
     const value = `y.v${index}`;
     const isLike = looksMasked?.(value) ?? 'true';
-    return `ARRAY[count(*) FILTER (WHERE ${value} <> ''), count(*) FILTER (WHERE ${value} <> '' AND ${isLike})]`;
+    return `ARRAY[count(*) FILTER (WHERE ${isNotEmpty(value)}), count(*) FILTER (WHERE ${isNotEmpty(value)} AND ${isLike})]`;
   });
   const rows = await session.query(
     `SELECT pg_catalog.array_to_json(ARRAY[${counts.join(', ')}]) AS looks FROM (SELECT ${values.join(', ')} FROM ${from} AS ${rowAlias} OFFSET 0) y`,
@@ -100,7 +101,7 @@ export async function compareValues(
   const also = lateral === undefined ? '' : ` CROSS JOIN LATERAL (${lateral}) x(v)`;
   const isLike = looksMasked?.('y.v') ?? 'true';
   const hashes = (from: string, kept: string): string =>
-    `SELECT ${hashOf('y.v', originals)} AS hash, ${isLike} AS is_like FROM (SELECT ${value} AS v FROM ${from} AS ${rowAlias}${also} OFFSET 0) y WHERE y.v <> '' AND ${kept}`;
+    `SELECT ${hashOf('y.v', originals)} AS hash, ${isLike} AS is_like FROM (SELECT ${value} AS v FROM ${from} AS ${rowAlias}${also} OFFSET 0) y WHERE ${isNotEmpty('y.v')} AND ${kept}`;
   // Without DISTINCT, a value of many rows could fill the server's memory.
   const rows = await session.query(
     `SELECT count(*) AS compared, count(b.hash) AS failed, count(*) FILTER (WHERE NOT a.is_like) AS unlike

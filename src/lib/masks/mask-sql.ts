@@ -113,6 +113,9 @@ export const ascii = 'COLLATE pg_catalog."C"';
 /** A text that can be searched: a collation that takes different texts for equal, such as one without capitals, refuses that. */
 export const searchable = (text: string): string => `${text} COLLATE pg_catalog."default"`;
 
+/** SQL: whether a text has characters; a collation can ignore blanks and punctuation, and find no difference between these and none. */
+export const isNotEmpty = (text: string): string => `octet_length(${text}) > 0`;
+
 /** Bytes below which a masked text can be the value itself, and has no blanks. */
 const shortText = 24;
 
@@ -242,7 +245,7 @@ function elementMask(mask: TextMask, column: Column, value: string, hashOf: Hash
     // Trailing blanks of char(n) are not part of the value.
     const trimmed = baseName === 'bpchar' ? `rtrim(${text})` : text;
     // An empty text stays, and so does NULL.
-    return `CASE WHEN ${trimmed} <> '' THEN ${maskText(mask, trimmed, limit, hashOf)}::${base} ELSE ${value} END`;
+    return `CASE WHEN ${isNotEmpty(trimmed)} THEN ${maskText(mask, trimmed, limit, hashOf)}::${base} ELSE ${value} END`;
   }
   if (mask === 'phone' && baseName === 'int8' && !column.isUnique)
     return notNull(`(999000000000000 + ${numberOf(hashOf('phone', text))} % 1000000000000)`);

@@ -234,7 +234,7 @@ function wrongConstant({name, mask, column}: MaskedColumn): string | undefined {
   if (mask.mask === 'null') return `${inRow(name)} IS NOT NULL`;
   if (mask.mask !== 'constant') return undefined;
   const type = column.isArray ? `${column.base}[]` : column.base;
-  return `${textOfColumn(inRow(name))} <> concat(${quoteLiteral(String(mask.value))}::${type}) AND ${inRow(name)} IS NOT NULL`;
+  return `${textOfColumn(inRow(name))} COLLATE "C" <> concat(${quoteLiteral(String(mask.value))}::${type}) AND ${inRow(name)} IS NOT NULL`;
 }
 
 const shiftedTypes = [
