@@ -630,6 +630,17 @@ describe('texts', () => {
     expect(failures(proof)).toEqual(['addresses of public.wide.c240: 1']);
   });
 
+  it('of arrays are compared in their row, without empty ones', async () => {
+    database = await createTempDatabase('template0');
+    await database.run(`CREATE TABLE tagged (id int PRIMARY KEY, tags text[], codes char(20)[]);
+      INSERT INTO tagged VALUES (1, ARRAY[''], ARRAY['']), (2, ARRAY[NULL]::text[], NULL), (3, '{}', '{}'), (4, ARRAY[['', NULL], [NULL, '']], NULL);
+      INSERT INTO tagged SELECT n, ARRAY[n::text], ARRAY[(n % 10)::text] FROM generate_series(10, 40) n`);
+    const rules = {'public.tagged.tags': {mask: 'text'}, 'public.tagged.codes': {mask: 'text'}} as const;
+    const between = `UPDATE tagged SET codes = ARRAY['9'] WHERE id = 19`;
+    const {proof} = await mask(rules, {between});
+    expect(failures(proof)).toEqual(['values of public.tagged.codes: 1']);
+  });
+
   it('that a collation takes for empty or equal are masked, and found', async () => {
     database = await createTempDatabase('template0');
     await database.run(`CREATE COLLATION bare (provider = icu, locale = 'und-u-ka-shifted-ks-level1', deterministic = false);

@@ -17,7 +17,7 @@ import {
   scansOf,
 } from './compare-values.js';
 import {sqlJsonPath} from './json-path.js';
-import {looksMasked, plainText, textOfColumn} from './mask-sql.js';
+import {isNotEmpty, looksMasked, plainText, textOfColumn} from './mask-sql.js';
 import {
   addressTable,
   countRows,
@@ -270,9 +270,7 @@ function wholeValues({name, mask, column}: MaskedColumn): Omit<Comparison, 'of'>
   const text = mask.mask === 'text' ? longOnly : (of: string) => of;
   const shape = looksMasked(mask.mask, column);
   if (column.isArray && mask.mask !== 'sql')
-    return [
-      {value: text('x.v'), lateral: `SELECT concat(e.v) FROM unnest(${value}) e(v)`, looksMasked: shape},
-    ];
+    return [{value: text('x.v'), lateral: elements(column, value), looksMasked: shape}];
   return [{value: text(wholeText(column, value)), looksMasked: shape}];
 }
 
@@ -292,6 +290,11 @@ function textPaths({mask}: MaskedColumn): string[] {
     : Object.entries(mask.paths).flatMap(([path, inner]) => (inner === 'text' ? [path] : []));
 }
 
+/** A query with the elements of an array as the column "v". */
+function elements(column: Column, value: string): string {
+  return `SELECT ${wholeText({...column, isArray: false}, 'e.v')} AS v FROM unnest(${value}) e(v)`;
+}
+
 /** Trailing blanks of char(n) are not part of the value. */
 function wholeText(column: Column, value: string): string {
   return column.baseName === 'bpchar' ? `rtrim(concat(${value}))` : plainText(value, column);
@@ -299,7 +302,7 @@ function wholeText(column: Column, value: string): string {
 
 /** Values together with the row's key: they may be those of other rows. */
 function valuesOfRow(table: Table, masked: MaskedColumn): Omit<Comparison, 'of'>[] {
-  const {name, mask, column} = masked;
+  const {name, mask} = masked;
   const value = inRow(name);
   const withKey = (isCompared: string, ...values: string[]): string =>
     `CASE WHEN ${isCompared} THEN concat_ws('|', ${[...table.key.map(inRow), ...values].join(', ')}) END`;
@@ -308,14 +311,18 @@ function valuesOfRow(table: Table, masked: MaskedColumn): Omit<Comparison, 'of'>
       value: withKey(isShort('x.v'), 'x.n', 'x.v'),
       lateral: atPath(value, path),
     }));
-  // Longer texts are compared whole, with those of all rows; an array can contain short ones.
-  const isWhole = mask.mask === 'text' && !column.isArray;
-  const isCompared = isWhole
-    ? isShort(wholeText(column, value))
-    : ['date', 'timestamp', 'timestamptz'].includes(column.baseName) && !column.isArray
-      ? `isfinite(${value})`
-      : `concat(${value}) NOT IN ('', 'NaN', 'Infinity', '-Infinity', '{}')`;
-  return [{value: withKey(isCompared, value)}];
+  return [{value: withKey(isComparable(masked, value), value)}];
+}
+
+/** SQL: whether the mask changes the value of a row, which can still be that of another row. */
+function isComparable({mask, column}: MaskedColumn, value: string): string {
+  // One without any text stays as it is; others can contain short ones.
+  if (column.isArray)
+    return `EXISTS (SELECT FROM (${elements(column, value)}) element WHERE ${isNotEmpty('element.v')})`;
+  if (mask.mask === 'text') return isShort(wholeText(column, value));
+  return ['date', 'timestamp', 'timestamptz'].includes(column.baseName)
+    ? `isfinite(${value})`
+    : `concat(${value}) NOT IN ('', 'NaN', 'Infinity', '-Infinity')`;
 }
 
 async function compareConstant(
