@@ -10,6 +10,7 @@ import {AppError} from '../../src/lib/base/errors.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {silentStep} from '../../src/lib/progress/progress.js';
 import type {MasksConfig} from '../../src/lib/settings/mask-config.js';
+import {cases} from '../support/long-form.js';
 import {createTempDatabase, existingDatabase, onServer, type TempDatabase} from '../support/temp-database.js';
 
 let database: TempDatabase;
@@ -628,6 +629,19 @@ describe('texts', () => {
     const between = `UPDATE wide SET c240 = 'anna@shop.example'`;
     const {proof} = await mask({'public.wide.c0': {mask: 'email'}}, {between});
     expect(failures(proof)).toEqual(['addresses of public.wide.c240: 1']);
+  });
+
+  it.each(cases([201, 850]))('are masked and compared in %i columns of a table', async (count) => {
+    database = await createTempDatabase('template0');
+    const columns = Array.from({length: count}, (_, index) => `c${index}`);
+    const stayed = ['c0', 'c199', 'c200'];
+    await database.run(
+      `CREATE TABLE wide (${columns.join(' text, ')} text); INSERT INTO wide (c1, ${stayed.join(', ')}) VALUES ('x', 'x', 'x', 'x')`,
+    );
+    const rules = columns.map((name) => [`public.wide.${name}`, {mask: 'name'}]);
+    const between = `UPDATE wide SET (${stayed.join(', ')}) = ('x', 'x', 'x')`;
+    const {proof} = await mask(Object.fromEntries(rules) as MasksConfig, {between});
+    expect(failures(proof)).toEqual(stayed.map((name) => `values of public.wide.${name}: 1`));
   });
 
   it('of arrays are compared in their row, without empty ones', async () => {

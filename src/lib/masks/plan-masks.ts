@@ -161,6 +161,9 @@ export async function refuseForeignPartitions(session: Session): Promise<void> {
   );
 }
 
+/** Columns that a query can have (manual, appendix K). */
+const mostColumns = 1664;
+
 function maskedTable(table: Table, own: readonly Chosen[]): MaskedTable {
   const alias = quoteIdentifier(table.name);
   // Computed once for each row, below the masks that use parts of them.
@@ -168,6 +171,7 @@ function maskedTable(table: Table, own: readonly Chosen[]): MaskedTable {
   const hashOf: HashOf = (kind, text) => {
     const sql = keyedHash(kind, text);
     const name = hashes.get(sql) ?? `destino_hash_${hashes.size}`;
+    if (!hashes.has(sql) && table.columns.length + hashes.size >= mostColumns) return sql;
     hashes.set(sql, name);
     return `${alias}.${name}`;
   };
