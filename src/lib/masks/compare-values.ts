@@ -15,7 +15,7 @@ export interface Comparison {
   readonly value: string;
   /** A query with the column "v" first for values that a row contains several of. */
   readonly lateral?: string;
-  /** SQL: whether a value can be one of the mask's own; see there. */
+  /** SQL: whether a value can be one that the mask made; see mask-sql.ts. */
   readonly looksMasked?: ((value: string) => string) | undefined;
 }
 
@@ -65,16 +65,14 @@ export async function countLooks(session: Session, from: string, {comparisons}: 
   return parseOnlyRow(z.object({looks}), rows).looks;
 }
 
-/** Values that a comparison has to look for among those before. */
 export interface ComparedValues {
+  /** How many values there are now. */
   readonly compared: number;
-  /** How many are values from before. */
+  /** How many of them are values from before. */
   readonly failed: number;
 }
 
-/**
- * @returns the result of each comparison of a scan, where all values after look masked, and none before does; else the comparison that is still to be made
- */
+/** @returns the result where all values after look masked and none before does; for others the comparison to make */
 export function outcomesOf({
   comparisons,
   after,

@@ -14,6 +14,7 @@ import {
   isScanned,
   outcomesOf,
   rowAlias,
+  type Scan,
   scansOf,
 } from './compare-values.js';
 import {sqlJsonPath} from './json-path.js';
@@ -97,23 +98,18 @@ export async function proveMasks(
       {kind: 'values', of: comparison.of, ...(await compareValues(session, originals, table, comparison))},
     ],
   });
+  const counting = (scan: Scan, when: 'before' | 'after', from: string): Comparing => ({
+    of: qualifiedName(scan.table),
+    run: async (session) => {
+      scan[when] = await countLooks(session, from, scan);
+      return [];
+    },
+  });
   const scans = compared.flatMap(({table, comparisons}) => scansOf(table, comparisons));
   const work: Comparing[] = [
     ...scans.flatMap((scan) => [
-      {
-        of: qualifiedName(scan.table),
-        run: async (session: Session) => {
-          scan.after = await countLooks(session, fromTable(scan.table), scan);
-          return [];
-        },
-      },
-      {
-        of: qualifiedName(scan.table),
-        run: async (session: Session) => {
-          scan.before = await countLooks(session, originalOf(originals, scan.table), scan);
-          return [];
-        },
-      },
+      counting(scan, 'after', fromTable(scan.table)),
+      counting(scan, 'before', originalOf(originals, scan.table)),
     ]),
     ...compared.flatMap(({table, comparisons}) =>
       comparisons.filter((one) => !isScanned(one)).map((one) => comparing(table, one)),
@@ -145,9 +141,9 @@ export async function proveMasks(
         run: (session: Session) => compareRows(session, table, emptied.has(qualifiedName(table)) ? 0 : originals.rows.get(qualifiedName(table))),
       })),
   ]; // prettier-ignore
-  const runAll = async (all: readonly Comparing[]): Promise<readonly MaskCheck[]> => {
+  const runAll = async (each: readonly Comparing[]): Promise<readonly MaskCheck[]> => {
     const results: (readonly MaskCheck[])[] = [];
-    const tasks = all.map(({of, run}, index) => async (session: Session) => {
+    const tasks = each.map(({of, run}, index) => async (session: Session) => {
       step.working(of);
       results[index] = await run(session);
     });
@@ -155,16 +151,17 @@ export async function proveMasks(
     return results.flat();
   };
   const first = await runAll(work);
-  const decided: MaskCheck[] = [];
-  const undecided: Comparing[] = [];
-  for (const scan of scans)
-    for (const outcome of outcomesOf(scan)) {
-      if ('value' in outcome) undecided.push(comparing(scan.table, outcome));
-      else decided.push({kind: 'values', ...outcome});
-    }
-  const rest = await runAll(undecided);
+  const ofScans = await runAll(
+    scans.flatMap((scan) =>
+      outcomesOf(scan).map((outcome) =>
+        'value' in outcome
+          ? comparing(scan.table, outcome)
+          : {of: outcome.of, run: () => Promise.resolve([{kind: 'values' as const, ...outcome}])},
+      ),
+    ),
+  );
   const addresses = await compareAddresses(workers, plan, originals, withText);
-  const checks = joinByColumn([...first, ...decided, ...rest, ...addresses]);
+  const checks = joinByColumn([...ofScans, ...first, ...addresses]);
   return {
     passed: checks.every(({failed}) => failed === 0),
     checks,
