@@ -90,9 +90,9 @@ const isNode20 = process.versions.node.startsWith('20.');
 
 /**
  * V8's settings of a run that takes longer than a start, and their defaults. Memory comes first: rows and the buffers behind them are
- * collected early, and get no more room than at the start. Otherwise a backup takes up to 50 MB more, and `refresh` up to 90 MB in Node.js 24,
- * and no less time. Node.js 20 counts the buffers of a dump as growth of its small heap, and looks through all objects ten times a second, a
- * tenth of the time of a backup, unless the heap may become three times as large before.
+ * collected early, and get no more room than at the start. Otherwise a backup takes up to 50 MB more in the same time, and `refresh` in
+ * Node.js 24 up to 90 MB more for a second less. Node.js 20 counts the buffers of a dump as growth of its small heap, and looks through all
+ * objects ten times a second, a tenth of the time of a backup, unless the heap may become three times as large before.
  */
 const longRun = [
   '--optimize-for-size',
