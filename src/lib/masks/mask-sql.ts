@@ -89,12 +89,12 @@ function maskText(mask: TextMask, value: string, limit: number, hashOf: HashOf):
     case 'hash':
       return hexOf(hashOf('hash', value), width);
     case 'email': {
-      const digits = hexOf(hashOf('email', `lower(${value})`), width - maskedDomain.length - 1);
-      const made = `(${digits} || '@${maskedDomain}')`;
+      const madeOf = (hash: string): string =>
+        `(${hexOf(hash, width - maskedDomain.length - 1)} || '@${maskedDomain}')`;
       // Spellings of one address differ only in capitals, and so do their masks, in the domain too: the digits have few letters.
       const spelt = `(SELECT string_agg(CASE WHEN get_bit(m.h, i) = 1 THEN upper(substr(m.w, i, 1) ${ascii}) ELSE substr(m.w, i, 1) END, '' ORDER BY i)
-        FROM (SELECT ${keyedHash('spelling', value)} AS h, ${made} AS w) m, generate_series(1, ${width}) i)`;
-      return `CASE WHEN ${value} = lower(${value}) THEN ${made} ELSE ${spelt} END`;
+        FROM (SELECT ${keyedHash('spelling', value)} AS h, ${madeOf(keyedHash('email', `lower(${value})`))} AS w) m, generate_series(1, ${width}) i)`;
+      return `CASE WHEN ${value} = lower(${value}) ${ascii} THEN ${madeOf(hashOf('email', value))} ELSE ${spelt} END`;
     }
     case 'name':
       return wordOf(hashOf('name', value), width);
