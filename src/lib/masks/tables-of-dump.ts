@@ -147,7 +147,6 @@ function linksOf(keys: readonly KeyStatement[]): Link[] {
         childColumns: child,
         parentColumns: columns,
         isEnforced: true,
-        isTemporal: false,
       },
     ];
   });
