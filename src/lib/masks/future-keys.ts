@@ -1,6 +1,7 @@
 /** The keys and unique indexes that a restore builds after the rows: how the server reads them before they are built. */
 import {qualifiedName} from '../base/qualified-name.js';
 import type {DumpDefinition} from '../dump/dump-definitions.js';
+import {listedName} from '../dump/select-tables.js';
 import {readIdentifier, readQualifiedName} from '../dump/sql/sql-names.js';
 import type {Session} from '../postgres/client.js';
 import {parseRows} from '../postgres/inspect/inspect-database.js';
@@ -24,15 +25,28 @@ export function keyStatements(definitions: readonly DumpDefinition[]): KeyStatem
   return definitions.flatMap(({type, statements}) =>
     statements.flatMap((sql): KeyStatement[] => {
       if (type === 'INDEX ATTACH') return [{sql, name: '', table: null, parent: null}];
-      if (type === 'INDEX') return readUniqueIndex(sql);
+      if (type === 'INDEX') return sql.startsWith('CREATE UNIQUE ') ? readIndex(sql) : [];
       return type === 'CONSTRAINT' || type === 'FK CONSTRAINT' ? readConstraint(sql) : [];
     }),
   );
 }
 
-/** CREATE UNIQUE INDEX name ON ONLY schema.table ... */
-function readUniqueIndex(sql: string): KeyStatement[] {
-  const start = /^CREATE UNIQUE INDEX /.exec(sql)?.[0].length;
+/** The indexes, and the constraints other than foreign keys, of the tables that `isMeant` takes: names as `listedName` gives them. */
+export function indexesOf(
+  definitions: readonly DumpDefinition[],
+  isMeant: (table: NamedTable) => boolean,
+): ReadonlySet<string> {
+  const made = definitions.filter(({type, statements}) => {
+    if (type !== 'INDEX' && type !== 'CONSTRAINT') return false;
+    const read = type === 'INDEX' ? readIndex : readConstraint;
+    return statements.flatMap(read).some(({table}) => table && isMeant(table));
+  });
+  return new Set(made.map(listedName));
+}
+
+/** CREATE INDEX name ON ONLY schema.table ... */
+function readIndex(sql: string): KeyStatement[] {
+  const start = /^CREATE (?:UNIQUE )?INDEX /.exec(sql)?.[0].length;
   const index = start === undefined ? undefined : readIdentifier(sql, start);
   const on = index && / ON (?:ONLY )?/y;
   if (!on) return [];

@@ -11,8 +11,9 @@ import {
   type PersonalFindings,
 } from '../../masks/find-personal.js';
 import {type MaskRules, maskRules} from '../../masks/mask-rules.js';
+import {readDumpedTables} from '../../masks/dumped-columns.js';
 import {findPersonalInDefinitions, type PersonalDefinition} from '../../masks/personal-definitions.js';
-import {keyStatements, type KeyStatement, withFutureKeys} from '../../masks/future-keys.js';
+import {indexesOf, keyStatements, type KeyStatement, withFutureKeys} from '../../masks/future-keys.js';
 import {dropOldStatistics} from '../../masks/old-statistics.js';
 import {dropOriginals, keepOriginals, type Originals} from '../../masks/originals.js';
 import {
@@ -53,6 +54,8 @@ export interface MaskingPlan {
   readonly finder: PersonalFinder;
   /** The dump's statements for constraints and unique indexes. */
   readonly keys: readonly KeyStatement[];
+  /** Indexes and constraints of tables whose rows stay as they are; names as `listedName` gives them. */
+  readonly unchangedIndexes: ReadonlySet<string>;
   /** "schema.table.column" with the name of its mask. */
   readonly masks: readonly {readonly column: string; readonly mask: string}[];
   /** Path of the program for the masks named "program"; null without them. */
@@ -176,7 +179,11 @@ export async function planMasking(
   return {
     rules,
     finder: findPersonalByDump(definitions, rules),
-    keys: keyStatements(definitions.filter((one) => load.leftOut.why(one) === undefined)),
+    keys: keyStatements(definitions),
+    unchangedIndexes:
+      Object.keys(subset).length > 0
+        ? new Set()
+        : indexesOf(definitions, unchangedTables(definitions, rules, filled)),
     subset,
     masks: columns.flatMap((rule) =>
       rule.mask.mask === 'keep' ? [] : [{column: nameOf(rule), mask: rule.mask.mask}],
@@ -196,6 +203,22 @@ export async function planMasking(
     notLooked: filled.some((table) => qualifiedName(table) === qualifiedName(largeObjectTable))
       ? [...notLooked, {of: 'large objects', reason: 'they are not text'}]
       : notLooked,
+  };
+}
+
+/** Whether no rule changes the rows of a table that the restore fills. */
+function unchangedTables(
+  definitions: readonly DumpDefinition[],
+  rules: MaskRules,
+  filled: readonly NamedTable[],
+): (table: NamedTable) => boolean {
+  const {topOf} = readDumpedTables(definitions);
+  const masked = rules.columns.filter(({mask}) => mask.mask !== 'keep');
+  const changed = new Set([...masked, ...rules.emptied].map(({table}) => qualifiedName(table)));
+  const isFilled = new Set(filled.map(qualifiedName));
+  return (table) => {
+    const label = qualifiedName(table);
+    return isFilled.has(label) && !changed.has(qualifiedName(topOf(label)));
   };
 }
 
@@ -269,7 +292,7 @@ const mostSessions = 4;
 
 /**
  * Looks through the rows that were not compared with the backup too, and masks the database.
- * @param hidden the restored database before it has keys, which nobody else can connect to
+ * @param hidden the restored database before the masked tables have keys, which nobody else can connect to
  * @param jobs maximum number of sessions; by default as many as cores, at most `mostSessions`
  * @throws PERSONAL_DATA, MASK_REFUSED, MASK_INCOMPLETE, and the errors of `planMasks`
  */

@@ -80,7 +80,7 @@ export interface RefreshResult
       | 'notCompared'
       | 'warnings'
     >,
-    Omit<MaskingPlan, 'rules' | 'keys' | 'finder'> {
+    Omit<MaskingPlan, 'rules' | 'keys' | 'finder' | 'unchangedIndexes'> {
   /** The tables of the backup. */
   readonly tables: readonly {readonly table: string; readonly rows: number}[];
   /** Estimated space on the server's disk, bytes. */
@@ -159,6 +159,7 @@ async function refreshTarget(
         await confirm(ctx, plan, masking, {there, keepSetAside: request.keepSetAside});
     },
     takerOf: (table, encoding) => masking?.finder.takerOf(table, encoding),
+    builtWithRows: () => masking?.unchangedIndexes ?? new Set(),
     change: async (ctx, hidden) => {
       if (!masking) throw new AppError('UNEXPECTED', 'The masks were not planned.');
       unproven = await maskDatabase(ctx, hidden, masking, request.parallelJobs);
@@ -197,7 +198,7 @@ async function refreshTarget(
   const {mode, backupPath, backupCreatedAt, warnings} = filled;
   const present = there === null ? filled.present : describeObjects(there.objects);
   const duration = filled.duration + (restored === filled ? 0 : restored.duration);
-  const {rules: _rules, keys: _keys, finder: _finder, ...shown} = masking;
+  const {rules: _rules, keys: _keys, finder: _finder, unchangedIndexes: _indexes, ...shown} = masking;
   return {
     mode,
     backup,

@@ -52,7 +52,7 @@ export async function loadAndCompare(
   target: Connection,
   work?: BeforeSwap,
 ): Promise<LoadedAndCompared> {
-  const load = {...plan.load, target};
+  const load = {...plan.load, target, ...(work ? {builtWithRows: work.builtWithRows()} : {})};
   if (!work) return joinOutcomes(plan, await loadInto(context, load), await analyzeAndCompare(context, plan, target), ''); // prettier-ignore
   const loaded = await loadInto(context, load, 'rows');
   const none: Objects = {catalog: [], notes: [], notCompared: []};

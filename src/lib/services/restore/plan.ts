@@ -120,9 +120,11 @@ export interface BeforeSwap {
   readonly isDiscarded?: boolean;
   /** Gets the restored rows while they are compared with the backup. */
   readonly takerOf: RowTakerOf;
+  /** Returns the indexes and keys, as `listedName` names them, of tables whose rows `change` leaves as they are. */
+  readonly builtWithRows: () => ReadonlySet<string>;
   /**
-   * Changes the rows of the new database after they were compared with the backup, before it has indexes, keys and triggers. Until the
-   * swap, the database belongs to the restoring role, and only that role can connect.
+   * Changes the rows of the new database after they were compared with the backup, before it has triggers, foreign keys, and other indexes and
+   * keys than those of `builtWithRows`. Until the swap, the database belongs to the restoring role, and only that role can connect.
    */
   readonly change: (context: RunContext, hidden: Connection) => Promise<void>;
   /** The error for a failure to build indexes and keys over the changed rows. */

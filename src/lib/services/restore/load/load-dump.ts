@@ -71,6 +71,8 @@ export interface DumpLoad extends RestoredParts {
   readonly sourceDatabase?: string;
   /** Only for rows alone, which are loaded in one transaction. */
   readonly keyOrder?: KeyOrder;
+  /** Indexes and keys, as `listedName` names them, that pg_restore may build in the part 'rows' already, beside the rows that it still loads. */
+  readonly builtWithRows?: ReadonlySet<string>;
 }
 
 /** Objects that depend on replaced objects: dropped before these, and created again after them. */
@@ -191,7 +193,8 @@ export async function loadDump(
       const first = {...archive, entries: entries.filter((line) => !isLater(line))};
       if (isLimited(load.limits) || load.hasOtherOwners) await loadInPhases(first, part);
       else if (part === 'whole') await loadDirectly(first, load.options, first.entries);
-      else await loadDirectly(first, {...load.options, sections: sectionsOf[part]}, first.entries);
+      else if (part === 'rows') await loadDirectly(first, load.options, inParts(first).rows);
+      else await loadDirectly(first, {...load.options, sections: ['post-data']}, inParts(first).rest);
       const keys = part === 'rows' ? [] : entries.filter(isLater);
       if (keys.length > 0)
         await inSession(load, signal, (session) =>
@@ -238,6 +241,21 @@ function inPart(part: LoadPart, edit: Edit): Edit {
     isAfter ||= section !== null && afterRows.has(section.type);
     const isSetting = section === null && !rows;
     return isSetting || isAfter === (part === 'rest') ? edit(statement) : null;
+  };
+}
+
+const isAfterRows = new RegExp(`^\\d+; \\d+ \\d+ (?:${[...afterRows].join('|')}) `);
+
+/** Divides the entries among the parts. An archive lists those before the rows, those with rows and those after them in this order. */
+function inParts({load: {builtWithRows}, entries}: Pick<ArchiveLoad, 'load' | 'entries'>): {
+  readonly rows: readonly string[];
+  readonly rest: readonly string[];
+} {
+  const isBuilt = (line: string): boolean => builtWithRows?.has(line.replace(/^\d+; \d+ \d+ /, '')) === true;
+  const first = entries.findIndex((line) => isAfterRows.test(line));
+  return {
+    rows: entries.filter((line, index) => first === -1 || index < first || isBuilt(line)),
+    rest: entries.filter((line) => !isBuilt(line)),
   };
 }
 
@@ -375,13 +393,14 @@ async function loadInPhases(archive: ArchiveLoad, part: LoadPart): Promise<void>
         statement.section && isGrant(statement.section) ? null : edit(statement),
       ),
     );
-    if (!options.schemaOnly) await loadDirectly(archive, {...options, sections: ['data']}, entries);
+    if (!options.schemaOnly)
+      await loadDirectly(archive, {...options, sections: ['data', 'post-data']}, inParts(archive).rows);
   }
   if (part === 'rows') return;
   await loadDirectly(
     archive,
     {...options, sections: ['post-data'], noOwner: true, noAcl: true},
-    entries.filter((line) => !afterGrants.test(line)),
+    inParts(archive).rest.filter((line) => !afterGrants.test(line)),
   );
   await inSession(load, signal, (session) =>
     runScript(archive, session, {...options, sections: ['pre-data', 'post-data']}, entries, (statement) => {
