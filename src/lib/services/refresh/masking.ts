@@ -31,7 +31,7 @@ import {largeObjectTable} from '../../fingerprint/table-contents.js';
 import {type Session, withSession} from '../../postgres/client.js';
 import type {NamedTable} from '../../postgres/quote.js';
 import type {Connection} from '../../postgres/connect/connection.js';
-import type {Workers} from '../../postgres/in-sessions.js';
+import {withKeptSessions, type Workers} from '../../postgres/in-sessions.js';
 import type {RowTakerOf} from '../../postgres/take-rows.js';
 import {readCatalog} from '../../rows/model/read-schema.js';
 import type {RunContext} from '../../run/run-context.js';
@@ -293,6 +293,7 @@ const mostSessions = 4;
 /**
  * Looks through the rows that were not compared with the backup too, and masks the database.
  * @param hidden the restored database before the masked tables have keys, which nobody else can connect to
+ * @param rows of the compared tables, by "schema.table"
  * @param jobs maximum number of sessions; by default as many as cores, at most `mostSessions`
  * @throws PERSONAL_DATA, MASK_REFUSED, MASK_INCOMPLETE, and the errors of `planMasks`
  */
@@ -300,7 +301,7 @@ export async function maskDatabase(
   context: RunContext,
   hidden: Connection,
   {rules, keys, subset, finder}: MaskingPlan,
-  jobs?: number,
+  {rows: compared, jobs}: {readonly rows: ReadonlyMap<string, number>; readonly jobs: number | undefined},
 ): Promise<Unproven> {
   const {progress, settings, signal} = context;
   const workers = workersFor(context, hidden, jobs);
@@ -340,13 +341,16 @@ export async function maskDatabase(
       });
       const masked = await progress.step('Mask', async (step) => {
         const plan = await planMasks(session, rules, tables);
-        const originals = await keepOriginals(workers, plan, step);
-        const sourceOf = await maskByProgram(context, workers, {plan, originals, step});
-        const made = await applyMasks(workers, plan, originals, {key: maskKey(settings), step, sourceOf});
-        const rows = made.reduce((sum, one) => sum + one.rows, 0);
-        step.note(`${countOf(made.length, 'table')}, ${countOf(rows, 'row')}`);
+        const masked = await withKeptSessions(workers, async (kept) => {
+          const originals = await keepOriginals(kept, plan, step, isSubset ? new Map() : compared);
+          const sourceOf = await maskByProgram(context, kept, {plan, originals, step});
+          const made = await applyMasks(kept, plan, originals, {key: maskKey(settings), step, sourceOf});
+          return {plan, originals, tables: made};
+        });
+        const rows = masked.tables.reduce((sum, one) => sum + one.rows, 0);
+        step.note(`${countOf(masked.tables.length, 'table')}, ${countOf(rows, 'row')}`);
         await dropOldStatistics(session);
-        return {plan, originals, tables: made};
+        return masked;
       });
       await context.checkpoint('staging.masked');
       return {notLooked, withoutAt, reduced, ...masked};
@@ -369,7 +373,9 @@ export async function proveDatabase(
 ): Promise<Masked> {
   const workers = workersFor(context, hidden, jobs);
   const proof = await context.progress.step('Check the masks', async (step) => {
-    const result = await proveMasks(workers, plan, originals, step, withoutAt);
+    const result = await withKeptSessions(workers, (kept) =>
+      proveMasks(kept, plan, originals, step, withoutAt),
+    );
     step.note(countOf(result.checks.length, 'check'));
     return result;
   });
