@@ -25,7 +25,7 @@ export function keyStatements(definitions: readonly DumpDefinition[]): KeyStatem
   return definitions.flatMap(({type, statements}) =>
     statements.flatMap((sql): KeyStatement[] => {
       if (type === 'INDEX ATTACH') return [{sql, name: '', table: null, parent: null}];
-      if (type === 'INDEX') return sql.startsWith('CREATE UNIQUE ') ? readIndex(sql) : [];
+      if (type === 'INDEX') return /^CREATE UNIQUE /.test(sql) ? readIndex(sql) : [];
       return type === 'CONSTRAINT' || type === 'FK CONSTRAINT' ? readConstraint(sql) : [];
     }),
   );

@@ -62,29 +62,29 @@ interface Use {
 
 /**
  * Keeps sessions open until the end of `work`, for several task lists: to open one takes several round trips, and the server's new process maps
- * each page of the shared buffers again that it reads. What one list sets in a session stays for the next; one that failed is not used again.
+ * each page of the shared buffers again that it reads. Settings of one list stay for the next; a session with an error is not used again.
  */
 export async function withKeptSessions<T>(workers: Workers, work: (kept: Workers) => Promise<T>): Promise<T> {
   const {connection, signal} = workers;
   const idle: ((next: Use | undefined) => void)[] = [];
   const ends: Promise<void>[] = [];
   const open = async (first: Use): Promise<void> => {
-    let use: Use | undefined = first;
+    const present: {use: Use | undefined} = {use: first};
     const serve = async (session: Session): Promise<void> => {
-      while (use) {
-        const {done} = use;
-        const result = await use.work(session);
-        use = undefined;
+      while (present.use) {
+        const {work: task, done} = present.use;
+        const result = await task(session);
+        present.use = undefined;
         const next = new Promise<Use | undefined>((resolve) => idle.push(resolve));
         done(result);
-        use = await next;
+        present.use = await next;
       }
     };
     try {
       await withSession(connection, serve, {signal});
     } catch (error) {
-      if (!use) throw error;
-      use.failed(error);
+      if (!present.use) throw error;
+      present.use.failed(error);
     }
   };
   const use: UseSession = (task) =>
