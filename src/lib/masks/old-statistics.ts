@@ -4,7 +4,7 @@ import {AppError} from '../base/errors.js';
 import {qualifiedName} from '../base/qualified-name.js';
 import type {Session} from '../postgres/client.js';
 import {parseRows, pgBoolean} from '../postgres/inspect/inspect-database.js';
-import {quoteQualified} from '../postgres/quote.js';
+import {quoteIdentifier, quoteQualified} from '../postgres/quote.js';
 import {hasSqlState} from '../postgres/sql-state.js';
 
 const statisticsRow = z.object({
@@ -33,7 +33,11 @@ export async function dropOldStatistics(session: Session): Promise<void> {
          FROM pg_catalog.pg_stats s WHERE s.schemaname !~ '^pg_' AND s.schemaname <> 'information_schema'`,
     ),
   );
-  const left = await dropThem(session, await withoutRows(session, found));
+  const kept = await dropThem(session, await withoutRows(session, found));
+  const left: Statistics[] = [];
+  // Columns of children change with those of their parents, and not alone.
+  for (const one of [...kept.filter(({inherited}) => inherited), ...kept.filter(({inherited}) => !inherited)])
+    if (!(await setTypesAgain(session, one))) left.push(one);
   if (left.length === 0) return;
   const tables = [...new Set(left.map(qualifiedName))].sort().join(', ');
   throw new AppError(
@@ -101,4 +105,49 @@ async function dropThem(session: Session, tables: readonly Statistics[]): Promis
   const left: Statistics[] = [];
   for (const one of tables) left.push(...(await dropThem(session, [one])));
   return left;
+}
+
+const columnRow = z.object({
+  name: z.string(),
+  type: z.string(),
+  collation: z.string().nullable(),
+  is_plain: pgBoolean,
+});
+
+/**
+ * Sets the types of the columns of an empty table again: with this the server removes their statistics, and the owner may do it, unless a view or a
+ * generated column reads them or they are a part of a partition (ATExecAlterColumnType in tablecmds.c).
+ * @returns whether the statistics are gone; columns with a storage or compression of their own, which would change too, keep them
+ */
+async function setTypesAgain(session: Session, {schema, name, inherited}: Statistics): Promise<boolean> {
+  const table = quoteQualified(schema, name);
+  const columns = parseRows(
+    columnRow,
+    await session.query(
+      `SELECT a.attname AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
+              (SELECT pg_catalog.format('%I.%I', n.nspname, l.collname) FROM pg_catalog.pg_collation l
+                 JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation) AS collation,
+              a.attstorage = t.typstorage AND coalesce(pg_catalog.to_jsonb(a) ->> 'attcompression', '') = '' AS is_plain
+         FROM pg_catalog.pg_stats s
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::pg_catalog.regclass AND a.attname = s.attname
+         JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+        WHERE s.schemaname = $2 AND s.tablename = $3 AND s.inherited = $4`,
+      [table, schema, name, String(inherited)],
+    ),
+  );
+  if (columns.some(({is_plain}) => !is_plain)) return false;
+  try {
+    for (const {name: column, type, collation} of columns) {
+      const one = quoteIdentifier(column);
+      await session.query(
+        collation === null
+          ? `ALTER TABLE ${table} ALTER COLUMN ${one} TYPE ${type}`
+          : `ALTER TABLE ${table} ALTER COLUMN ${one} TYPE ${type} COLLATE ${collation}`,
+      );
+    }
+    return true;
+  } catch (error) {
+    if (!hasSqlState(error, '0A', '42')) throw error;
+    return false;
+  }
 }
