@@ -31,7 +31,11 @@ export function keyStatements(definitions: readonly DumpDefinition[]): KeyStatem
   );
 }
 
-/** The indexes, and the constraints other than foreign keys, of the tables that `isMeant` takes: names as `listedName` gives them. */
+/**
+ * The indexes, and the constraints other than foreign keys, of the tables that `isMeant` takes, if they have columns alone: an expression or a
+ * condition can call a function that reads another table.
+ * @returns names as `listedName` gives them
+ */
 export function indexesOf(
   definitions: readonly DumpDefinition[],
   isMeant: (table: NamedTable) => boolean,
@@ -39,9 +43,16 @@ export function indexesOf(
   const made = definitions.filter(({type, statements}) => {
     if (type !== 'INDEX' && type !== 'CONSTRAINT') return false;
     const read = type === 'INDEX' ? readIndex : readConstraint;
-    return statements.flatMap(read).some(({table}) => table && isMeant(table));
+    return (
+      statements.every(hasColumnsAlone) && statements.flatMap(read).some(({table}) => table && isMeant(table))
+    );
   });
   return new Set(made.map(listedName));
+}
+
+function hasColumnsAlone(sql: string): boolean {
+  const unquoted = sql.replace(/"(?:[^"]|"")*"|'(?:[^']|'')*'/g, '');
+  return !/\([^()]*\(/.test(unquoted) && !/\bWHERE\b/.test(unquoted);
 }
 
 /** CREATE INDEX name ON ONLY schema.table ... */

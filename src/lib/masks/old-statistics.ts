@@ -30,7 +30,9 @@ export async function dropOldStatistics(session: Session): Promise<void> {
     await session.query(
       `SELECT DISTINCT s.schemaname AS schema, s.tablename AS name, s.inherited,
               pg_catalog.current_setting('server_version_num')::int >= 180000 AS can_clear
-         FROM pg_catalog.pg_stats s WHERE s.schemaname !~ '^pg_' AND s.schemaname <> 'information_schema'`,
+         FROM pg_catalog.pg_stats s WHERE s.schemaname !~ '^pg_' AND s.schemaname <> 'information_schema'
+          AND EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                       WHERE n.nspname = s.schemaname AND c.relname = s.tablename AND c.relkind IN ('r', 'p'))`,
     ),
   );
   const kept = await dropThem(session, await withoutRows(session, found));

@@ -27,16 +27,8 @@ export function originalOf({schema}: Pick<Originals, 'schema'>, {oid}: Pick<Tabl
   return quoteQualified(schema, `table_${oid}`);
 }
 
-/**
- * Copies the rows of the masked tables, and counts those of all others.
- * @param counted rows of tables that need no second count, by "schema.table"
- */
-export async function keepOriginals(
-  workers: Workers,
-  plan: MaskPlan,
-  step: Step,
-  counted: ReadonlyMap<string, number> = new Map(),
-): Promise<Originals> {
+/** Copies the rows of the masked tables, and counts those of all others. */
+export async function keepOriginals(workers: Workers, plan: MaskPlan, step: Step): Promise<Originals> {
   const rows = new Map<string, number>();
   const seed = randomBytes(8).readBigInt64BE().toString();
   const originals = {schema: `destino_masks_${randomBytes(6).toString('hex')}`, rows, seed};
@@ -61,8 +53,7 @@ export async function keepOriginals(
         rows.set(qualifiedName(table), copied);
       }),
       ...others.map((table) => async (session: Session) => {
-        const label = qualifiedName(table);
-        rows.set(label, counted.get(label) ?? (await countRows(session, table)));
+        rows.set(qualifiedName(table), await countRows(session, table));
         // No address is in the other columns: a search for personal data has read them.
         const unread = table.columns.filter(
           (column) =>

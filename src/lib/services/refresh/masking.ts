@@ -293,15 +293,14 @@ const mostSessions = 4;
 /**
  * Looks through the rows that were not compared with the backup too, and masks the database.
  * @param hidden the restored database before the masked tables have keys, which nobody else can connect to
- * @param rows of the compared tables, by "schema.table"
  * @param jobs maximum number of sessions; by default as many as cores, at most `mostSessions`
  * @throws PERSONAL_DATA, MASK_REFUSED, MASK_INCOMPLETE, and the errors of `planMasks`
  */
 export async function maskDatabase(
   context: RunContext,
   hidden: Connection,
-  {rules, keys, subset, finder}: MaskingPlan,
-  {rows: compared, jobs}: {readonly rows: ReadonlyMap<string, number>; readonly jobs: number | undefined},
+  {rules, keys, subset, finder, maskProgram}: MaskingPlan,
+  jobs?: number,
 ): Promise<Unproven> {
   const {progress, settings, signal} = context;
   const workers = workersFor(context, hidden, jobs);
@@ -341,12 +340,14 @@ export async function maskDatabase(
       });
       const masked = await progress.step('Mask', async (step) => {
         const plan = await planMasks(session, rules, tables);
-        const masked = await withKeptSessions(workers, async (kept) => {
-          const originals = await keepOriginals(kept, plan, step, isSubset ? new Map() : compared);
-          const sourceOf = await maskByProgram(context, kept, {plan, originals, step});
-          const made = await applyMasks(kept, plan, originals, {key: maskKey(settings), step, sourceOf});
+        const mask = async (sessions: Workers): Promise<Pick<Unproven, 'plan' | 'originals' | 'tables'>> => {
+          const originals = await keepOriginals(sessions, plan, step);
+          const sourceOf = await maskByProgram(context, sessions, {plan, originals, step});
+          const made = await applyMasks(sessions, plan, originals, {key: maskKey(settings), step, sourceOf});
           return {plan, originals, tables: made};
-        });
+        };
+        // A program for masks takes long, and needs connections of its own.
+        const masked = await (maskProgram === null ? withKeptSessions(workers, mask) : mask(workers));
         const rows = masked.tables.reduce((sum, one) => sum + one.rows, 0);
         step.note(`${countOf(masked.tables.length, 'table')}, ${countOf(rows, 'row')}`);
         await dropOldStatistics(session);
@@ -490,9 +491,10 @@ function requireProof({passed, checks}: MaskProof): void {
     `The masked copy failed ${countOf(failed.length, 'check')}: ${failed.map(({of}) => of).join(', ')}.`,
     {
       hint: 'Look at the masks of these columns in the config file.',
-      details: failed.map(
-        ({kind, of, compared, failed: count}) =>
-          `${kind} of ${of}: ${formatCount(count)} of ${formatCount(compared)}`,
+      details: failed.map(({kind, of, compared, failed: count}) =>
+        kind === 'foreign keys'
+          ? `foreign key of ${of}: missing or not valid`
+          : `${kind} of ${of}: ${formatCount(count)} of ${formatCount(compared)}`,
       ),
     },
   );

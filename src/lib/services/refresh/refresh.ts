@@ -160,10 +160,9 @@ async function refreshTarget(
     },
     takerOf: (table, encoding) => masking?.finder.takerOf(table, encoding),
     builtWithRows: () => masking?.unchangedIndexes ?? new Set(),
-    change: async (ctx, hidden, tables) => {
+    change: async (ctx, hidden) => {
       if (!masking) throw new AppError('UNEXPECTED', 'The masks were not planned.');
-      const rows = new Map(tables.map(({table, rows}) => [table, rows]));
-      unproven = await maskDatabase(ctx, hidden, masking, {rows, jobs: request.parallelJobs});
+      unproven = await maskDatabase(ctx, hidden, masking, request.parallelJobs);
     },
     explain: (error) => (masking && unproven ? explainRefusal(error, masking, unproven) : error),
     check: async (ctx, hidden) => {

@@ -59,7 +59,7 @@ export async function loadAndCompare(
   const rows = await compareRows(context, plan, target, () => Promise.resolve(none), work.takerOf);
   joinOutcomes(plan, loaded, rows, '');
   await context.checkpoint('staging.compared');
-  await work.change(context, target, rows.tables);
+  await work.change(context, target);
   const rest = await loadInto(context, load, 'rest').catch((error: unknown) => {
     throw work.explain(error);
   });

@@ -4,7 +4,6 @@ import {formats} from '../../base/formats.js';
 import {listDefinitions} from '../../dump/compare-definitions.js';
 import {dataEntries, type Entry, leaveOut, type LeftOutEntries} from '../../dump/left-out-entries.js';
 import type {DumpedTable} from '../../fingerprint/table-contents.js';
-import type {RestoredTable} from './compare/compare-restored.js';
 import {namesOfSelection, type TableSelection} from '../../dump/select-tables.js';
 import {defined} from '../../base/defined.js';
 import {AppError} from '../../base/errors.js';
@@ -126,13 +125,8 @@ export interface BeforeSwap {
   /**
    * Changes the rows of the new database after they were compared with the backup, before it has triggers, foreign keys, and other indexes and
    * keys than those of `builtWithRows`. Until the swap, the database belongs to the restoring role, and only that role can connect.
-   * @param tables as they were compared
    */
-  readonly change: (
-    context: RunContext,
-    hidden: Connection,
-    tables: readonly RestoredTable[],
-  ) => Promise<void>;
+  readonly change: (context: RunContext, hidden: Connection) => Promise<void>;
   /** The error for a failure to build indexes and keys over the changed rows. */
   readonly explain: (error: unknown) => unknown;
   /** Checks the new database once it is complete. */
