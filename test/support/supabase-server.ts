@@ -1,14 +1,12 @@
 /** Servers like a project's at Supabase: the platform's roles, schemas and extensions, and an application on them. */
-import {execFileSync} from 'node:child_process';
-import {chmod, copyFile, mkdir, readdir, readFile, symlink} from 'node:fs/promises';
-import {dirname, join} from 'node:path';
+import {readFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {inject} from 'vitest';
 import {withAppSession} from './app-session.js';
 import {type Connection, withDatabase} from '../../src/lib/postgres/connect/connection.js';
 import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {quoteIdentifier} from '../../src/lib/postgres/quote.js';
-import {tempFolder} from './run-cli.js';
+import {installationWithExtensions} from './extensions.js';
 
 /** The content of a database: the platform with the application and its rows, or only the platform as in a new project. */
 export type ProjectContent = 'application' | 'platform';
@@ -44,7 +42,7 @@ export async function startSupabaseServer(
   const server = (await serverBinFolders()).find((found) => found.major === major);
   if (!server) throw new Error(`PostgreSQL ${major} is not installed`);
   const cluster = await startLocalCluster({
-    binFolder: await installationWithStandIns(server.folder),
+    binFolder: await installationWithExtensions(server.folder, `${fixtures}extension`),
     superuser: 'supabase_admin',
     settings: ['max_connections = 100', 'shared_buffers = 64MB', 'jit = off', 'wal_level = logical'],
   });
@@ -91,36 +89,4 @@ async function run(connection: Connection, ...statements: string[]): Promise<voi
   await withAppSession(connection, async (session) => {
     for (const statement of statements) await session.client.query(statement);
   });
-}
-
-/**
- * A copy of the server program in a folder tree of the same shape, so that it finds replacements for the platform's extensions
- * next to the installed extensions: the server locates its files relative to its program.
- * @returns its folder of programs
- */
-async function installationWithStandIns(binFolder: string): Promise<string> {
-  const ask = (what: string): string =>
-    execFileSync(join(binFolder, 'pg_config'), [`--${what}`], {encoding: 'utf8'}).trim();
-  const root = await tempFolder();
-  await chmod(root, 0o755); // the server runs under another account
-  const own = (path: string): string => join(root, path);
-  const [share, libraries] = [ask('sharedir'), ask('pkglibdir')];
-  const extensions = join(share, 'extension');
-  await mkdir(own(binFolder), {recursive: true});
-  await mkdir(own(extensions), {recursive: true});
-  await mkdir(dirname(own(libraries)), {recursive: true});
-  await symlink(libraries, own(libraries));
-  for (const name of ['postgres', 'initdb'])
-    await copyFile(join(binFolder, name), own(join(binFolder, name)));
-  const link = async (from: string, to: string): Promise<void> => {
-    for (const name of await readdir(from)) {
-      if (join(from, name) !== extensions) await symlink(join(from, name), join(to, name));
-    }
-  };
-  await link(share, own(share));
-  await link(extensions, own(extensions));
-  // Copies instead of links: the account may not enter the folder of this project.
-  for (const name of await readdir(join(fixtures, 'extension')))
-    await copyFile(join(fixtures, 'extension', name), join(own(extensions), name));
-  return own(binFolder);
 }

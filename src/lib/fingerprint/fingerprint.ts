@@ -1,8 +1,10 @@
 /** Fingerprints of a live database's tables, equal to those of a dump with the same rows. */
 import {AppError} from '../base/errors.js';
+import {qualifiedName} from '../base/qualified-name.js';
 import {type Session, withSession, withTransaction} from '../postgres/client.js';
 import type {Connection} from '../postgres/connect/connection.js';
 import {copyOut} from '../postgres/copy-out.js';
+import {readDumpedParts} from '../postgres/inspect/inspect-rows.js';
 import {quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.js';
 import {type RowTaker, type RowTakerOf, takeRows} from '../postgres/take-rows.js';
 import {largeObjectTable, type ObjectName} from './table-contents.js';
@@ -47,6 +49,19 @@ export async function pinAsDump(session: Session, encoding?: string): Promise<Pi
   };
 }
 
+/** The source of a COPY statement for the rows of a table that pg_dump writes. @param parts see `readDumpedParts` */
+export function dumpedRows(
+  {schema, name, columns}: TableToFingerprint,
+  parts: ReadonlyMap<string, string>,
+): string {
+  const source = quoteQualified(schema, name);
+  const list = columns.map(quoteIdentifier).join(', ');
+  const condition = parts.get(qualifiedName({schema, name}));
+  if (condition !== undefined) return `(SELECT ${list} FROM ONLY ${source} ${condition})`;
+  // COPY of a table without columns would be a syntax error with a list; the query writes an empty line for each row.
+  return columns.length === 0 ? `(SELECT FROM ONLY ${source})` : `${source} (${list})`;
+}
+
 export interface PinnedCopy {
   /** Encoding of the rows. */
   readonly encoding: string;
@@ -72,12 +87,19 @@ export async function fingerprintDatabase(
     bytes += chunk.length;
     options.onBytes?.(bytes);
   };
+  let parts: ReadonlyMap<string, string> = new Map();
   const work = async (session: Session): Promise<void> => {
     const {copyOf, encoding} = await pinAsDump(session, options.encoding);
     for (let next = queue.shift(); next; next = queue.shift()) {
       results[next.index] = isLargeObjects(next.table)
         ? await fingerprintLargeObjects(session, copyOf, count)
-        : await fingerprintTable(session, next.table, copyOf, count, options.takerOf?.(next.table, encoding));
+        : await fingerprintTable(
+            session,
+            next.table,
+            copyOf(dumpedRows(next.table, parts)),
+            count,
+            options.takerOf?.(next.table, encoding),
+          );
     }
   };
   const mode = 'ISOLATION LEVEL REPEATABLE READ, READ ONLY';
@@ -85,6 +107,7 @@ export async function fingerprintDatabase(
     connection,
     (leader) =>
       withTransaction(leader, mode, async () => {
+        parts = await readDumpedParts(leader);
         const followers = Math.min(options.sessions ?? 2, tables.length) - 1;
         const [row] = followers > 0 ? await leader.query('SELECT pg_catalog.pg_export_snapshot() AS id') : [];
         const follow = (): Promise<void> =>
@@ -122,13 +145,12 @@ function isLargeObjects(table: ObjectName): boolean {
 async function fingerprintTable(
   session: Session,
   table: TableToFingerprint,
-  copyOf: (source: string) => string,
+  statement: string,
   count: (chunk: Buffer) => void,
   taker: RowTaker | undefined,
 ): Promise<FingerprintedTable> {
   const sum = createRowHashSum();
-  const columns = table.columns.length === 0 ? '' : ` (${table.columns.map(quoteIdentifier).join(', ')})`;
-  await copyOut(session, copyOf(quoteQualified(table.schema, table.name) + columns), (chunk) => {
+  await copyOut(session, statement, (chunk) => {
     count(chunk);
     takeRows(chunk, sum);
     if (taker) takeRows(chunk, taker);

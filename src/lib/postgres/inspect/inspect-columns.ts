@@ -17,7 +17,7 @@ export interface TableColumns {
   readonly times: readonly string[];
 }
 
-/** Tables with their own rows in user schemas, without those of extensions. */
+/** Tables with their own rows in user schemas; of those of extensions, only tables whose rows pg_dump writes. */
 export async function inspectColumns(session: Session): Promise<TableColumns[]> {
   return parseRows(
     tableRow,
@@ -35,7 +35,8 @@ export async function inspectColumns(session: Session): Promise<TableColumns[]> 
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
        WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+                          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+                            AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig)))
        ORDER BY 1, 2`),
   );
 }

@@ -1,5 +1,6 @@
 /** Finds the tables of a dump in a database, and those that contain rows. */
 import {z} from 'zod';
+import {qualifiedName} from '../../base/qualified-name.js';
 import {type NamedTable, quoteQualified} from '../quote.js';
 import type {Session} from '../client.js';
 import {parseOnlyRow, parseRows, pgBoolean} from './inspect-database.js';
@@ -49,16 +50,36 @@ export async function findMissingColumns(
   return missing;
 }
 
-/** The `tables`, which must exist, with at least one row. */
+const partRow = z.object({schema: z.string(), name: z.string(), condition: z.string()});
+
+/**
+ * The rows that pg_dump writes of tables of extensions: these have rows that CREATE EXTENSION makes, and name the others by a condition, such as
+ * spatial_ref_sys of PostGIS (manual, 38.17.3, "Extension Configuration Tables").
+ * @returns the condition as pg_dump runs it, "WHERE ...", by "schema.table"
+ */
+export async function readDumpedParts(session: Session): Promise<ReadonlyMap<string, string>> {
+  const rows = await session.query(
+    `SELECT n.nspname AS schema, c.relname AS name, one.condition
+       FROM pg_catalog.pg_extension e
+      CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(e.extconfig), pg_catalog.unnest(e.extcondition)) AS one (oid, condition)
+       JOIN pg_catalog.pg_class c ON c.oid = one.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE one.condition <> ''`,
+  );
+  return new Map(parseRows(partRow, rows).map((row) => [qualifiedName(row), row.condition]));
+}
+
+/** The `tables`, which must exist, with at least one row that pg_dump would write. */
 export async function findFilledTables<T extends NamedTable>(
   session: Session,
   tables: readonly T[],
 ): Promise<T[]> {
   const filled: T[] = [];
+  const parts = await readDumpedParts(session);
   for (const table of tables) {
     // Large objects are in a catalog, which is never empty; their numbers do not collide with rows.
     if (table.schema === 'pg_catalog') continue;
-    const sql = `SELECT EXISTS (SELECT FROM ONLY ${quoteQualified(table.schema, table.name)}) AS filled`;
+    const part = parts.get(qualifiedName(table)) ?? '';
+    const sql = `SELECT EXISTS (SELECT FROM ONLY ${quoteQualified(table.schema, table.name)} ${part}) AS filled`;
     if (parseOnlyRow(z.object({filled: pgBoolean}), await session.query(sql)).filled) filled.push(table);
   }
   return filled;

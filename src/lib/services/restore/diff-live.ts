@@ -5,7 +5,7 @@ import {qualifiedName} from '../../base/qualified-name.js';
 import {takeRows} from '../../postgres/take-rows.js';
 import {decodeFields, pickFields, RowShortener, shortKey} from '../../dump/sql/copy-rows.js';
 import {type DumpedTable, largeObjectTable} from '../../fingerprint/table-contents.js';
-import {fingerprintDatabase, pinAsDump} from '../../fingerprint/fingerprint.js';
+import {dumpedRows, fingerprintDatabase, pinAsDump} from '../../fingerprint/fingerprint.js';
 import {
   createRowBuckets,
   type RowBuckets,
@@ -17,7 +17,8 @@ import type {Connection} from '../../postgres/connect/connection.js';
 import {copyOut} from '../../postgres/copy-out.js';
 import type {Tool} from '../../postgres/tools/find-tools.js';
 import {inspectColumns, type TableColumns} from '../../postgres/inspect/inspect-columns.js';
-import {quoteIdentifier, quoteQualified} from '../../postgres/quote.js';
+import {readDumpedParts} from '../../postgres/inspect/inspect-rows.js';
+import {quoteQualified} from '../../postgres/quote.js';
 import {readTableRows} from './read-rows.js';
 import type {VerifiedSource} from './source.js';
 import {withTemporaryFolder} from '../../base/temporary-folder.js';
@@ -331,8 +332,10 @@ async function compareRows(
       (session) =>
         withTransaction(session, 'ISOLATION LEVEL REPEATABLE READ, READ ONLY', async () => {
           const {copyOf} = await pinAsDump(session);
+          const parts = await readDumpedParts(session);
           for (const table of tables) {
-            await readLiveRows(session, table, copyOf);
+            const {live, columns} = table.pair;
+            await readLiveRows(session, table, copyOf(dumpedRows({...live, columns}, parts)));
             losses.push(await table.result(input.hasDetails));
             onlyLive.push(...[...table.migrations.live].filter((name) => !table.migrations.backup.has(name)));
             onlyBackup.push(
@@ -375,16 +378,7 @@ async function readBackupRows(
   });
 }
 
-async function readLiveRows(
-  session: Session,
-  table: TableComparison,
-  copyOf: (source: string) => string,
-): Promise<void> {
-  const {live, columns} = table.pair;
-  const list = columns.map(quoteIdentifier).join(', ');
-  const source = quoteQualified(live.schema, live.name);
-  // COPY of a table without columns would be a syntax error; the query writes an empty line for each row.
-  const statement = copyOf(columns.length === 0 ? `(SELECT FROM ONLY ${source})` : `${source} (${list})`);
+async function readLiveRows(session: Session, table: TableComparison, statement: string): Promise<void> {
   const rows = new RowShortener((row) => table.add('live', row));
   await copyOut(session, statement, (chunk) => {
     takeRows(chunk, rows);
@@ -402,9 +396,11 @@ async function countRows(
     target,
     async (session) => {
       const losses: TableLoss[] = [];
+      const parts = await readDumpedParts(session);
       for (const table of tables) {
+        const part = parts.get(qualifiedName(table)) ?? '';
         const [row] = await session.query(
-          `SELECT count(*) AS rows FROM ONLY ${quoteQualified(table.schema, table.name)}`,
+          `SELECT count(*) AS rows FROM ONLY ${quoteQualified(table.schema, table.name)} ${part}`,
         );
         const rows = Number(row?.['rows'] ?? 0);
         if (rows > 0) losses.push({...emptyLoss(table), onlyLive: rows});
