@@ -477,14 +477,9 @@ describe('the check of every mask', () => {
     ],
     ['a row less', `DELETE FROM letter WHERE id = 3`, ['rows of public.letter: 1']],
     [
-      'a key that is missing',
-      `ALTER TABLE purchase DROP CONSTRAINT purchase_buyer_fkey`,
-      ['foreign keys of public.purchase: purchase_buyer_fkey: 500'],
-    ],
-    [
-      'a key that the server did not validate',
-      `ALTER TABLE purchase DROP CONSTRAINT purchase_buyer_fkey, ADD CONSTRAINT purchase_buyer_fkey FOREIGN KEY (buyer) REFERENCES person (email) NOT VALID`,
-      ['foreign keys of public.purchase: purchase_buyer_fkey: 500'],
+      'a key without its parent',
+      `SET session_replication_role = replica; UPDATE purchase SET buyer = 'nobody' WHERE id < 3`,
+      ['foreign keys of public.purchase: purchase_buyer_fkey: 2'],
     ],
   ])('finds %s', async (_what, between, expected) => {
     await database.run(between);

@@ -125,6 +125,7 @@ const linkRow = z.object({
   child_columns: jsonText(z.array(z.string())),
   parent_columns: jsonText(z.array(z.string())),
   is_enforced: pgBoolean,
+  is_temporal: pgBoolean,
 });
 
 /** A foreign key as it was declared, with the oids of its tables. */
@@ -136,6 +137,8 @@ export interface Link {
   readonly parentColumns: readonly string[];
   /** Whether the constraint is valid and enforced. */
   readonly isEnforced: boolean;
+  /** Whether its last columns are ranges: the rows of the parent together cover the one of the child. */
+  readonly isTemporal: boolean;
 }
 
 const names = (relation: string, numbers: string): string =>
@@ -147,7 +150,8 @@ export async function readLinks(session: Session): Promise<Link[]> {
   const rows = await session.query(`
     SELECT con.conname AS name, con.conrelid::pg_catalog.oid::text AS child, con.confrelid::pg_catalog.oid::text AS parent,
            ${names('con.conrelid', 'con.conkey')} AS child_columns, ${names('con.confrelid', 'con.confkey')} AS parent_columns,
-           con.convalidated AND coalesce((pg_catalog.to_jsonb(con) ->> 'conenforced')::boolean, true) AS is_enforced
+           con.convalidated AND coalesce((pg_catalog.to_jsonb(con) ->> 'conenforced')::boolean, true) AS is_enforced,
+           coalesce((pg_catalog.to_jsonb(con) ->> 'conperiod')::boolean, false) AS is_temporal
       FROM pg_catalog.pg_constraint con WHERE con.contype = 'f' AND con.conparentid = 0 ORDER BY con.conrelid::pg_catalog.oid, con.conname`);
   return parseRows(linkRow, rows).map((row) => ({
     name: row.name,
@@ -156,5 +160,6 @@ export async function readLinks(session: Session): Promise<Link[]> {
     childColumns: row.child_columns,
     parentColumns: row.parent_columns,
     isEnforced: row.is_enforced,
+    isTemporal: row.is_temporal,
   }));
 }

@@ -147,6 +147,7 @@ function linksOf(keys: readonly KeyStatement[]): Link[] {
         childColumns: child,
         parentColumns: columns,
         isEnforced: true,
+        isTemporal: false,
       },
     ];
   });

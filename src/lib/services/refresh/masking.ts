@@ -491,10 +491,9 @@ function requireProof({passed, checks}: MaskProof): void {
     `The masked copy failed ${countOf(failed.length, 'check')}: ${failed.map(({of}) => of).join(', ')}.`,
     {
       hint: 'Look at the masks of these columns in the config file.',
-      details: failed.map(({kind, of, compared, failed: count}) =>
-        kind === 'foreign keys'
-          ? `foreign key of ${of}: missing or not valid`
-          : `${kind} of ${of}: ${formatCount(count)} of ${formatCount(compared)}`,
+      details: failed.map(
+        ({kind, of, compared, failed: count}) =>
+          `${kind} of ${of}: ${formatCount(count)} of ${formatCount(compared)}`,
       ),
     },
   );
