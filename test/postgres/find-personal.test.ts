@@ -11,6 +11,7 @@ import {
 } from '../../src/lib/masks/find-personal.js';
 import {maskRules} from '../../src/lib/masks/mask-rules.js';
 import {searchOtherTables} from '../../src/lib/masks/search-other-tables.js';
+import {withSession} from '../../src/lib/postgres/client.js';
 import type {MasksConfig} from '../../src/lib/settings/mask-config.js';
 import {makeDump} from '../support/make-dump.js';
 import {tempFolder} from '../support/run-cli.js';
@@ -54,7 +55,9 @@ async function inDatabase(
   const {finder} = await makeFinder(config);
   if (after !== '') await database.run(after);
   const workers = {connection: database.connection, sessions: 2, signal: new AbortController().signal};
-  const withoutAt = await searchOtherTables(workers, maskRules(config), finder);
+  const withoutAt = await withSession(database.connection, (session) =>
+    searchOtherTables(session, workers, maskRules(config), finder),
+  );
   return {...finder.found(), withoutAt};
 }
 

@@ -80,6 +80,7 @@ export async function fingerprintDatabase(
   options: FingerprintOptions = {},
 ): Promise<FingerprintedTable[]> {
   const results: FingerprintedTable[] = [];
+  if (tables.length === 0) return results;
   const queue = tables.map((table, index) => ({table, index}));
   const sessionOptions = options.signal ? {signal: options.signal} : {};
   let bytes = 0;

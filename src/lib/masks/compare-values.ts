@@ -5,7 +5,8 @@ import {jsonText, parseOnlyRow, pgCount} from '../postgres/inspect/inspect-datab
 import {isNotEmpty} from './mask-sql.js';
 import {hashOf, originalOf, type Originals} from './originals.js';
 import {fromTable} from './plan-masks.js';
-import type {Table} from './read-tables.js';
+import type {Column, Table} from './read-tables.js';
+import {hasAddress, rowAlias, textOfRow} from './text-columns.js';
 
 /** A set of values that must have nothing in common before and after. */
 export interface Comparison {
@@ -28,21 +29,21 @@ export interface Scan {
   readonly comparisons: readonly Comparison[];
   /** By comparison. */
   after: readonly Looks[];
-  before: readonly Looks[];
+  /** Values that look masked, by comparison. */
+  before: readonly number[];
 }
 
 /** Comparisons of one statement; a query has at most 1,664 columns (manual, appendix K). */
 const mostScanned = 200;
 
-export const rowAlias = 'destino_row';
-
 export function isScanned({lateral, looksMasked}: Comparison): boolean {
   return lateral === undefined && looksMasked !== undefined;
 }
 
+/** At least one for each table. */
 export function scansOf(table: Table, comparisons: readonly Comparison[]): Scan[] {
   const scanned = comparisons.filter(isScanned);
-  return Array.from({length: Math.ceil(scanned.length / mostScanned)}, (_, index) => ({
+  return Array.from({length: Math.max(1, Math.ceil(scanned.length / mostScanned))}, (_, index) => ({
     table,
     comparisons: scanned.slice(index * mostScanned, (index + 1) * mostScanned),
     after: [],
@@ -50,19 +51,54 @@ export function scansOf(table: Table, comparisons: readonly Comparison[]): Scan[
   }));
 }
 
-/** @param from the table, or the one with its rows before */
-export async function countLooks(session: Session, from: string, {comparisons}: Scan): Promise<Looks[]> {
-  const values = comparisons.map(({value}, index) => `${value} AS v${index}`);
-  const counts = comparisons.map(({looksMasked}, index) => {
+interface RowsNow {
+  readonly rows: number;
+  /** Rows with an address that is not masked. */
+  readonly found: number;
+  readonly looks: readonly Looks[];
+}
+
+const valuesOf = (comparisons: readonly Comparison[]): string[] =>
+  comparisons.map(({value}, index) => `${value} AS v${index}`);
+
+const isLikeMasked = ({looksMasked}: Comparison, value: string): string =>
+  `${isNotEmpty(value)} AND ${looksMasked?.(value) ?? 'true'}`;
+
+/** @param searched columns in which addresses are searched */
+export async function readAfter(
+  session: Session,
+  {table, comparisons}: Pick<Scan, 'table' | 'comparisons'>,
+  searched: readonly Column[],
+): Promise<RowsNow> {
+  const values = valuesOf(comparisons);
+  if (searched.length > 0) values.push(`${textOfRow(searched)} AS text`);
+  const found = searched.length > 0 ? hasAddress('y.text') : 'false';
+  const looks = comparisons.map((comparison, index) => {
     const value = `y.v${index}`;
-    const isLike = looksMasked?.(value) ?? 'true';
-    return `ARRAY[count(*) FILTER (WHERE ${isNotEmpty(value)}), count(*) FILTER (WHERE ${isNotEmpty(value)} AND ${isLike})]`;
+    return `ARRAY[count(*) FILTER (WHERE ${isNotEmpty(value)}), count(*) FILTER (WHERE ${isLikeMasked(comparison, value)})]`;
   });
   const rows = await session.query(
-    `SELECT pg_catalog.array_to_json(ARRAY[${counts.join(', ')}]) AS looks FROM (SELECT ${values.join(', ')} FROM ${from} AS ${rowAlias} OFFSET 0) y`,
+    `SELECT count(*) AS rows, count(*) FILTER (WHERE ${found}) AS found, pg_catalog.array_to_json(ARRAY[${looks.join(', ')}]::bigint[]) AS looks
+       FROM (SELECT ${values.join(', ')} FROM ${fromTable(table)} AS ${rowAlias} OFFSET 0) y`,
   );
-  const looks = jsonText(z.array(z.tuple([z.int(), z.int()])).length(comparisons.length));
-  return parseOnlyRow(z.object({looks}), rows).looks;
+  const pairs = jsonText(z.array(z.tuple([z.int(), z.int()])).length(comparisons.length));
+  return parseOnlyRow(z.object({rows: pgCount, found: pgCount, looks: pairs}), rows);
+}
+
+/** @returns how many values before look masked, by comparison */
+export async function countBefore(
+  session: Session,
+  originals: Originals,
+  {table, comparisons}: Scan,
+): Promise<readonly number[]> {
+  const counts = comparisons.map(
+    (comparison, index) => `count(*) FILTER (WHERE ${isLikeMasked(comparison, `y.v${index}`)})`,
+  );
+  const rows = await session.query(
+    `SELECT pg_catalog.array_to_json(ARRAY[${counts.join(', ')}]) AS looks
+       FROM (SELECT ${valuesOf(comparisons).join(', ')} FROM ${originalOf(originals, table)} AS ${rowAlias} OFFSET 0) y`,
+  );
+  return parseOnlyRow(z.object({looks: jsonText(z.array(z.int()).length(comparisons.length))}), rows).looks;
 }
 
 export interface ComparedValues {
@@ -80,9 +116,8 @@ export function outcomesOf({
 }: Scan): ((ComparedValues & Pick<Comparison, 'of'>) | Comparison)[] {
   return comparisons.map((comparison, index) => {
     const [all, masked] = after[index] ?? [];
-    const [, maskedBefore] = before[index] ?? [];
     if (all === undefined || all !== masked) return {...comparison, looksMasked: undefined};
-    return maskedBefore === 0 ? {of: comparison.of, compared: all, failed: 0} : comparison;
+    return before[index] === 0 ? {of: comparison.of, compared: all, failed: 0} : comparison;
   });
 }
 

@@ -1,11 +1,13 @@
-/** The rows before the masks: kept in a schema of their own until the masks are checked. */
+/** The rows before the masks: kept in a schema of their own until the masks are checked, and loaded there where that is possible. */
 import {randomBytes} from 'node:crypto';
 import {z} from 'zod';
+import {AppError} from '../base/errors.js';
 import {qualifiedName} from '../base/qualified-name.js';
-import type {Session} from '../postgres/client.js';
+import {type Session, withTransaction} from '../postgres/client.js';
 import {inSessions, type Workers} from '../postgres/in-sessions.js';
-import {parseOnlyRow, pgCount} from '../postgres/inspect/inspect-database.js';
-import {quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.js';
+import {parseOnlyRow, parseRows, pgCount} from '../postgres/inspect/inspect-database.js';
+import {type NamedTable, quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.js';
+import {hasSqlState} from '../postgres/sql-state.js';
 import type {Step} from '../progress/progress.js';
 import {columnName} from '../settings/column-name.js';
 import {fromTable, type MaskPlan} from './plan-masks.js';
@@ -24,28 +26,130 @@ export interface Originals {
 
 /** The table with the rows of a masked table before. */
 export function originalOf({schema}: Pick<Originals, 'schema'>, {oid}: Pick<Table, 'oid'>): string {
-  return quoteQualified(schema, `table_${oid}`);
+  return quoteQualified(schema, originalName(schema, oid));
 }
 
-/** Copies the rows of the masked tables, and counts those of all others. */
-export async function keepOriginals(workers: Workers, plan: MaskPlan, step: Step): Promise<Originals> {
+const originalName = (schema: string, oid: string): string => `${schema}_${oid}`;
+
+/** The schema of the rows before, and the tables whose rows are loaded into it. */
+export interface LoadedOriginals {
+  readonly schema: string;
+  readonly tables: readonly LoadedTable[];
+}
+
+const loadedTable = z.object({schema: z.string(), name: z.string(), oid: z.string()});
+type LoadedTable = z.infer<typeof loadedTable>;
+
+async function makeSchema(session: Session): Promise<string> {
+  const schema = `destino_masks_${randomBytes(6).toString('hex')}`;
+  await session.query(`CREATE SCHEMA ${quoteIdentifier(schema)}`);
+  // A crash empties unlogged tables: the row without a hash shows that there was none.
+  await session.query(
+    `CREATE UNLOGGED TABLE ${addressTable({schema})} (hash bigint); INSERT INTO ${addressTable({schema})} VALUES (NULL)`,
+  );
+  return schema;
+}
+
+/**
+ * Gives the names of tables to empty ones until `endLoad`, so that their rows are loaded where those before the masks are kept, instead of copied
+ * there later. Partitions and tables with heirs are left out, and those that this role may not rename.
+ * @param session in a database with its tables and no rows
+ * @param tables those to be masked
+ */
+export async function beginLoad(session: Session, tables: readonly NamedTable[]): Promise<LoadedOriginals> {
+  const schema = await makeSchema(session);
+  const meant = new Set(tables.map(qualifiedName));
+  const single = parseRows(
+    loadedTable,
+    await session.query(
+      `SELECT n.nspname AS schema, c.relname AS name, c.oid::text
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND NOT c.relispartition AND c.reloftype = 0
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent))
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                           WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
+        ORDER BY c.oid`,
+    ),
+  ).filter((table) => meant.has(qualifiedName(table)));
+  const begun: LoadedTable[] = [];
+  for (const table of single) if (await beginTable(session, schema, table)) begun.push(table);
+  return {schema, tables: begun};
+}
+
+const waitingName = (schema: string, oid: string): string => `${schema}_${oid}_masked`;
+
+async function beginTable(session: Session, to: string, {schema, name, oid}: LoadedTable): Promise<boolean> {
+  const waiting = waitingName(to, oid);
+  try {
+    await withTransaction(session, '', async () => {
+      await session.query(
+        `ALTER TABLE ${quoteQualified(schema, name)} RENAME TO ${quoteIdentifier(waiting)}`,
+      );
+      await session.query(
+        `CREATE UNLOGGED TABLE ${quoteQualified(schema, name)} (LIKE ${quoteQualified(schema, waiting)} INCLUDING GENERATED)`,
+      );
+    });
+    return true;
+  } catch (error) {
+    if (hasSqlState(error, '42501')) return false;
+    throw error;
+  }
+}
+
+/** Gives the names back, and puts the loaded rows aside. */
+export async function endLoad(session: Session, {schema: to, tables}: LoadedOriginals): Promise<void> {
+  for (const {schema, name, oid} of tables)
+    await withTransaction(session, '', async () => {
+      const aside = originalName(to, oid);
+      await session.query(`ALTER TABLE ${quoteQualified(schema, name)} RENAME TO ${quoteIdentifier(aside)}`);
+      await session.query(`ALTER TABLE ${quoteQualified(schema, aside)} SET SCHEMA ${quoteIdentifier(to)}`);
+      await session.query(
+        `ALTER TABLE ${quoteQualified(schema, waitingName(to, oid))} RENAME TO ${quoteIdentifier(name)}`,
+      );
+    });
+}
+
+/** The state of a database that was loaded and compared with its dump. */
+export interface LoadedRows {
+  /** Given after `endLoad`. */
+  readonly loaded: LoadedOriginals | undefined;
+  /** Rows of the compared tables, by "schema.table". */
+  readonly compared: ReadonlyMap<string, number>;
+}
+
+/** Copies the rows of the masked tables that were not loaded there, and counts those that were not compared. */
+export async function keepOriginals(
+  workers: Workers,
+  plan: MaskPlan,
+  step: Step,
+  {loaded, compared}: LoadedRows = {loaded: undefined, compared: new Map()},
+): Promise<Originals> {
   const rows = new Map<string, number>();
   const seed = randomBytes(8).readBigInt64BE().toString();
-  const originals = {schema: `destino_masks_${randomBytes(6).toString('hex')}`, rows, seed};
+  const isLoaded = new Set(loaded?.tables.map(({oid}) => oid));
   const isMasked = new Map(plan.tables.map(({table}) => [table.oid, table]));
   const isEmptied = new Set(plan.emptied.map(qualifiedName));
   const others = plan.all.filter(({kind, oid}) => kind === 'table' && !isMasked.has(oid));
-  await inSessions(workers, [
-    async (session) => {
-      await session.query(`CREATE SCHEMA ${quoteIdentifier(originals.schema)}`);
-      await session.query(`CREATE UNLOGGED TABLE ${addressTable(originals)} (hash bigint)`);
-    },
-  ]);
+  let schema = loaded?.schema ?? '';
+  if (!loaded)
+    await inSessions(workers, [
+      async (session) => {
+        schema = await makeSchema(session);
+      },
+    ]);
+  const originals = {schema, rows, seed};
   await inSessions(
     workers,
     [
       ...[...isMasked.values()].map((table) => async (session: Session) => {
         step.working(qualifiedName(table));
+        if (isLoaded.has(table.oid)) {
+          rows.set(
+            qualifiedName(table),
+            compared.get(qualifiedName(table)) ?? (await countRows(session, originalOf(originals, table))),
+          );
+          return;
+        }
         const columns = table.columns.map(({name}) => quoteIdentifier(name)).join(', ');
         const copied = await session.execute(
           `CREATE UNLOGGED TABLE ${originalOf(originals, table)} AS SELECT ${columns} FROM ${fromTable(table)}`,
@@ -53,7 +157,9 @@ export async function keepOriginals(workers: Workers, plan: MaskPlan, step: Step
         rows.set(qualifiedName(table), copied);
       }),
       ...others.map((table) => async (session: Session) => {
-        rows.set(qualifiedName(table), await countRows(session, table));
+        // A partitioned table has no rows of its own, and the comparison need not read all of an extension's.
+        const known = table.hasParts || table.isOfExtension ? undefined : compared.get(qualifiedName(table));
+        rows.set(qualifiedName(table), known ?? (await countRows(session, fromTable(table))));
         // No address is in the other columns: a search for personal data has read them.
         const unread = table.columns.filter(
           (column) =>
@@ -74,7 +180,7 @@ export function isUnread({kept}: MaskPlan, {schema, name}: Table, column: Column
 }
 
 /** The hashes of e-mail addresses before the masks. */
-export function addressTable({schema}: Originals): string {
+export function addressTable({schema}: Pick<Originals, 'schema'>): string {
   return quoteQualified(schema, 'addresses');
 }
 
@@ -95,9 +201,27 @@ export async function recordAddresses(
     );
 }
 
-export async function countRows(session: Session, table: Table): Promise<number> {
+/** @param from the table, as SQL */
+export async function countRows(session: Session, from: string): Promise<number> {
   const row = z.object({rows: pgCount});
-  return parseOnlyRow(row, await session.query(`SELECT count(*) AS rows FROM ${fromTable(table)}`)).rows;
+  return parseOnlyRow(row, await session.query(`SELECT count(*) AS rows FROM ${from}`)).rows;
+}
+
+/** @throws CONNECTION_LOST after a crash of the server, which emptied the tables with the rows before */
+export async function requireOriginals(session: Session, originals: Originals): Promise<void> {
+  const row = z.object({kept: pgCount});
+  const {kept} = parseOnlyRow(
+    row,
+    await session.query(`SELECT count(*) AS kept FROM ${addressTable(originals)} a WHERE a.hash IS NULL`),
+  );
+  if (kept === 0)
+    throw new AppError(
+      'CONNECTION_LOST',
+      'The server crashed while the rows were masked, and lost those before the masks.',
+      {
+        hint: 'Run the command again.',
+      },
+    );
 }
 
 export async function dropOriginals(workers: Workers, {schema}: Originals): Promise<void> {

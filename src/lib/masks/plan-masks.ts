@@ -59,8 +59,9 @@ export interface DatabaseTables {
   readonly links: readonly Link[];
 }
 
-export async function readDatabaseTables(session: Session): Promise<DatabaseTables> {
-  return {all: await readTables(session), links: await readLinks(session)};
+/** @param without a schema to leave out */
+export async function readDatabaseTables(session: Session, without?: string): Promise<DatabaseTables> {
+  return {all: await readTables(session, without), links: await readLinks(session)};
 }
 
 /**

@@ -10,28 +10,27 @@ import {columnName} from '../settings/column-name.js';
 import {
   type Comparison,
   compareValues,
-  countLooks,
+  countBefore,
   isScanned,
   outcomesOf,
-  rowAlias,
-  type Scan,
+  readAfter,
   scansOf,
 } from './compare-values.js';
 import {sqlJsonPath} from './json-path.js';
 import {isNotEmpty, looksMasked, plainText, textOfColumn} from './mask-sql.js';
 import {
   addressTable,
-  countRows,
   hashOf,
   isUnread,
   originalOf,
   type Originals,
   recordAddresses,
+  requireOriginals,
 } from './originals.js';
 import {prepareSession} from './work-sessions.js';
 import {fromTable, type MaskedColumn, type MaskPlan} from './plan-masks.js';
 import {type Column, type Link, readTables, type Table} from './read-tables.js';
-import {addressesIn, canContainText, hasAddress, textsOf} from './text-columns.js';
+import {addressesIn, canContainText, rowAlias, textsOf} from './text-columns.js';
 
 export interface MaskCheck {
   readonly kind: 'values' | 'addresses' | 'rows' | 'foreign keys';
@@ -66,6 +65,7 @@ const countsRow = z.object({compared: pgCount, failed: pgCount});
 /**
  * Call it after `applyMasks`, once the database is complete.
  * @param withoutAt tables that had no @ before the masks; those without masks need no second search
+ * @throws CONNECTION_LOST after a crash of the server
  */
 export async function proveMasks(
   workers: Workers,
@@ -82,15 +82,15 @@ export async function proveMasks(
   let others: MaskProof['notCompared'] = [];
   await inSessions(workers, [
     async (session) => {
-      all = (await readTables(session)).filter(({schema}) => schema !== originals.schema);
+      all = await readTables(session, originals.schema);
       others = await otherContents(session, all);
     },
   ]);
   // A scan of a partitioned table reads its partitions.
-  const scanned = all
+  const scanned: ScannedTable[] = all
     .filter(({kind}) => kind === 'table' || kind === 'view')
-    .sort((one, other) => rowsOf(other) - rowsOf(one));
-  const withText = scanned.map((table) => ({table, columns: table.columns.filter(canContainText), found: 0}));
+    .sort((one, other) => rowsOf(other) - rowsOf(one))
+    .map((table) => ({table, columns: table.columns.filter(canContainText), rows: 0, found: 0}));
   const touched = new Set([...plan.tables, ...plan.emptied].map(qualifiedName));
   const comparing = (table: Table, comparison: Comparison): Comparing => ({
     of: comparison.of,
@@ -98,19 +98,45 @@ export async function proveMasks(
       {kind: 'values', of: comparison.of, ...(await compareValues(session, originals, table, comparison))},
     ],
   });
-  const counting = (scan: Scan, when: 'before' | 'after', from: string): Comparing => ({
-    of: qualifiedName(scan.table),
-    run: async (session) => {
-      scan[when] = await countLooks(session, from, scan);
-      return [];
-    },
-  });
   const scans = compared.flatMap(({table, comparisons}) => scansOf(table, comparisons));
+  const reading = (each: ScannedTable): Comparing[] => {
+    const {table, columns} = each;
+    const of = qualifiedName(table);
+    const isKnown = table.kind === 'table' && withoutAt.has(of) && !touched.has(of);
+    const own = scans.filter((scan) => qualifiedName(scan.table) === of);
+    const task = (work: (session: Session) => Promise<void>): Comparing => ({
+      of,
+      run: async (session) => {
+        await work(session);
+        return [];
+      },
+    });
+    const [first, ...more] = own;
+    return [
+      task(async (session) => {
+        const now = await readAfter(session, first ?? {table, comparisons: []}, isKnown ? [] : columns);
+        each.rows = now.rows;
+        each.found = now.found;
+        if (first) first.after = now.looks;
+      }),
+      ...more.map((scan) =>
+        task(async (session) => {
+          scan.after = (await readAfter(session, scan, [])).looks;
+        }),
+      ),
+      ...own
+        .filter(({comparisons}) => comparisons.length > 0)
+        .map((scan) =>
+          task(async (session) => {
+            scan.before = await countBefore(session, originals, scan);
+          }),
+        ),
+    ];
+  };
+  const masked = new Set(plan.tables.map(qualifiedName));
+  const isMaskedTable = ({table}: ScannedTable): boolean => masked.has(qualifiedName(table));
   const work: Comparing[] = [
-    ...scans.flatMap((scan) => [
-      counting(scan, 'after', fromTable(scan.table)),
-      counting(scan, 'before', originalOf(originals, scan.table)),
-    ]),
+    ...scanned.filter(isMaskedTable).flatMap(reading),
     ...compared.flatMap(({table, comparisons}) =>
       comparisons.filter((one) => !isScanned(one)).map((one) => comparing(table, one)),
     ),
@@ -124,22 +150,7 @@ export async function proveMasks(
       of: link.name,
       run: (session: Session) => checkLink(session, link, plan.all, touched),
     })),
-    ...withText.map((each) => ({
-      of: qualifiedName(each.table),
-      run: async (session: Session) => {
-        const {table, columns} = each;
-        const of = qualifiedName(table);
-        const isSearched = table.kind === 'table' && withoutAt.has(of) && !touched.has(of);
-        if (columns.length > 0 && !isSearched) each.found = await countWithAddress(session, table, columns);
-        return [];
-      },
-    })),
-    ...scanned
-      .filter(({kind}) => kind === 'table')
-      .map((table) => ({
-        of: qualifiedName(table),
-        run: (session: Session) => compareRows(session, table, emptied.has(qualifiedName(table)) ? 0 : originals.rows.get(qualifiedName(table))),
-      })),
+    ...scanned.filter((each) => !isMaskedTable(each)).flatMap(reading),
   ]; // prettier-ignore
   const runAll = async (each: readonly Comparing[]): Promise<readonly MaskCheck[]> => {
     const results: (readonly MaskCheck[])[] = [];
@@ -158,12 +169,16 @@ export async function proveMasks(
   const undecided = await runAll(
     outcomes.flatMap(({table, outcome}) => ('value' in outcome ? [comparing(table, outcome)] : [])),
   );
-  const addresses = await compareAddresses(workers, plan, originals, withText);
+  const rows = scanned
+    .filter(({table}) => table.kind === 'table')
+    .map((each) => compareRows(each, emptied.has(qualifiedName(each.table)) ? 0 : originals.rows.get(qualifiedName(each.table)))); // prettier-ignore
+  const addresses = await compareAddresses(workers, plan, originals, scanned);
+  await inSessions(workers, [(session) => requireOriginals(session, originals)]);
   // The columns come first, in an order that no value changes.
   const columns = compared.flatMap(({comparisons}) =>
     comparisons.map(({of}): MaskCheck => ({kind: 'values', of, compared: 0, failed: 0})),
   );
-  const checks = joinByColumn([...columns, ...first, ...ofScans, ...undecided, ...addresses]);
+  const checks = joinByColumn([...columns, ...first, ...rows, ...ofScans, ...undecided, ...addresses]);
   return {
     passed: checks.every(({failed}) => failed === 0),
     checks,
@@ -192,11 +207,10 @@ function joinByColumn(checks: readonly MaskCheck[]): MaskCheck[] {
   return [...joined.values()];
 }
 
-async function compareRows(session: Session, table: Table, expected: number | undefined): Promise<MaskCheck[]> {
-  const compared = await countRows(session, table);
+function compareRows({table, rows: compared}: ScannedTable, expected: number | undefined): MaskCheck {
   const failed = compared === expected ? 0 : Math.abs(compared - (expected ?? 0)) || 1;
-  return [{kind: 'rows', of: qualifiedName(table), compared, failed}];
-} // prettier-ignore
+  return {kind: 'rows', of: qualifiedName(table), compared, failed};
+}
 
 function comparedTables(plan: MaskPlan): Compared[] {
   return plan.tables.map((masked) => {
@@ -335,19 +349,13 @@ async function compareConstant(
   return [{kind: 'values', of, ...parseOnlyRow(countsRow, counts)}];
 }
 
-interface SearchedTable {
+interface ScannedTable {
   readonly table: Table;
   /** Those that can contain text. */
   readonly columns: Table['columns'];
+  rows: number;
   /** Rows with an address. */
-  readonly found: number;
-}
-
-async function countWithAddress(session: Session, table: Table, columns: Table['columns']): Promise<number> {
-  const counts = await session.query(
-    `SELECT count(*) AS compared, 0 AS failed FROM (${textsOf(fromTable(table), columns)} OFFSET 0) t WHERE ${hasAddress('t.text')}`,
-  );
-  return parseOnlyRow(countsRow, counts).compared;
+  found: number;
 }
 
 /** Addresses of the unmasked database in any text. Those of masked columns are only read if there are any now. */
@@ -355,7 +363,7 @@ async function compareAddresses(
   workers: Workers,
   plan: MaskPlan,
   originals: Originals,
-  searched: readonly SearchedTable[],
+  searched: readonly ScannedTable[],
 ): Promise<MaskCheck[]> {
   const some = searched.filter(({found}) => found > 0);
   if (some.length > 0)
@@ -385,7 +393,7 @@ async function compareAddresses(
 async function findAddresses(
   session: Session,
   originals: Originals,
-  {table, columns, found}: SearchedTable,
+  {table, columns, found}: ScannedTable,
 ): Promise<MaskCheck[]> {
   if (columns.length === 0) return [];
   const counts = async (of: Table['columns']): Promise<z.infer<typeof countsRow>> =>

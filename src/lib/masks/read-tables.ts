@@ -39,6 +39,7 @@ const tableRow = z.object({
   top_schema: z.string(),
   top_name: z.string(),
   has_parts: pgBoolean,
+  is_of_extension: pgBoolean,
   key: jsonText(z.array(z.string())),
   columns: jsonText(z.array(columnSchema)),
 });
@@ -51,6 +52,8 @@ export interface Table extends NamedTable {
   readonly top: NamedTable;
   /** Whether it is a partitioned table. */
   readonly hasParts: boolean;
+  /** Whether it belongs to an extension, so that a dump has only the rows that the extension names. */
+  readonly isOfExtension: boolean;
   /** The primary key. */
   readonly key: readonly string[];
   readonly columns: readonly Column[];
@@ -58,6 +61,7 @@ export interface Table extends NamedTable {
 
 const tablesSql = `
   SELECT c.oid::text, n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS has_parts,
+         EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e') AS is_of_extension,
          CASE WHEN c.relkind = 'm' THEN 'view' WHEN c.relkind = 'f' THEN 'foreign' WHEN c.relispartition THEN 'partition' ELSE 'table' END AS kind,
          tn.nspname AS top_schema, top.relname AS top_name,
          coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY k.position)
@@ -104,15 +108,20 @@ const tablesSql = `
                         AND d.objid = c.oid AND d.deptype = 'e' AND c.relkind = 'f')
    ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
-/** Tables, partitioned tables and populated materialized views of all user schemas, by name. */
-export async function readTables(session: Session): Promise<Table[]> {
-  return parseRows(tableRow, await session.query(tablesSql)).map((row) => ({
+/**
+ * Tables, partitioned tables and populated materialized views of all user schemas, by name.
+ * @param without a schema to leave out
+ */
+export async function readTables(session: Session, without = ''): Promise<Table[]> {
+  const rows = parseRows(tableRow, await session.query(tablesSql)).filter(({schema}) => schema !== without);
+  return rows.map((row) => ({
     oid: row.oid,
     schema: row.schema,
     name: row.name,
     kind: row.kind,
     top: {schema: row.top_schema, name: row.top_name},
     hasParts: row.has_parts,
+    isOfExtension: row.is_of_extension,
     key: row.key,
     columns: row.columns,
   }));

@@ -1,7 +1,7 @@
 /** Reads the tables of a restored database that a search for personal data has not seen. */
 import {qualifiedName} from '../base/qualified-name.js';
 import {fingerprintDatabase} from '../fingerprint/fingerprint.js';
-import {withSession} from '../postgres/client.js';
+import type {Session} from '../postgres/client.js';
 import type {Workers} from '../postgres/in-sessions.js';
 import type {PersonalFinder} from './find-personal.js';
 import {type MaskRules, ruledColumns} from './mask-rules.js';
@@ -12,15 +12,18 @@ import {canContainText} from './text-columns.js';
 /**
  * Rows that come from elsewhere than the backup's COPY statements are among them, such as those that a service already had.
  * @param finder may have seen some tables
+ * @param without a schema to leave out
  * @returns "schema.table" of each table without the character @ in any text
  * @throws ROW_SECURITY where a policy hides rows
  */
 export async function searchOtherTables(
+  session: Session,
   {connection, sessions, signal}: Workers,
   rules: MaskRules,
   finder: PersonalFinder,
+  without?: string,
 ): Promise<ReadonlySet<string>> {
-  const tables = await withSession(connection, readTables, {signal});
+  const tables = await readTables(session, without);
   const isRuled = ruledColumns(rules);
   const stored = ({columns}: Table): Column[] => columns.filter(({generated}) => !generated);
   const hasRows = ({kind, hasParts}: Table): boolean =>
@@ -51,8 +54,8 @@ export async function searchOtherTables(
     columns.some((column) => column.generated && canContainText(column));
   // The dump does not describe the partitions of an extension.
   const withAt = new Set(filled.filter(finder.hasSeenAt).map(({top}) => qualifiedName(top)));
-  const without = tables.filter(
+  const withoutAt = tables.filter(
     (table) => table.kind === 'table' && !withAt.has(qualifiedName(table)) && !computesText(table),
   );
-  return new Set(without.map(qualifiedName));
+  return new Set(withoutAt.map(qualifiedName));
 }

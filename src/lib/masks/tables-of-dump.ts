@@ -65,6 +65,7 @@ export function tablesOfDump(definitions: readonly DumpDefinition[]): DatabaseTa
               kind: qualifiedName(top) === label ? 'table' : 'partition',
               top,
               hasParts: partitioned !== null,
+              isOfExtension: false,
               key: [],
               columns,
             },

@@ -16,9 +16,17 @@ export function canContainText({baseName, isKnown, isEnum, length}: Column): boo
 /** A function takes at most 100 values. */
 const mostJoined = 99;
 
-/** SQL: a query with the text of the columns, one after the other, as the output functions of their types print it, as the column "text". */
+/** How statements name a row that they read. */
+export const rowAlias = 'destino_row';
+
+/** SQL: the text of the columns of a row, one after the other, as the output functions of their types print it. */
+export function textOfRow(columns: readonly Column[]): string {
+  return searchable(joined(columns.map(({name}) => `${rowAlias}.${quoteIdentifier(name)}`)));
+}
+
+/** SQL: a query with the text of the columns as the column "text". */
 export function textsOf(from: string, columns: readonly Column[]): string {
-  return `SELECT ${searchable(joined(columns.map(({name}) => `destino_row.${quoteIdentifier(name)}`)))} AS text FROM ${from} AS destino_row`;
+  return `SELECT ${textOfRow(columns)} AS text FROM ${from} AS ${rowAlias}`;
 }
 
 function joined(texts: readonly string[]): string {

@@ -130,6 +130,8 @@ export interface PgRestoreRun {
   readonly archive: Archive;
   /** Lines of `pg_restore --list` to restore; all without it. */
   readonly list?: readonly string[];
+  /** Whether an archive from elsewhere is read only as far as pg_restore needs it, because another run reads it to its end. */
+  readonly isReadAgain?: boolean;
   readonly onLine?: (line: string) => void;
   readonly signal?: AbortSignal;
   /** Variables in addition to those of the connection and the options. */
@@ -158,7 +160,7 @@ export async function runPgRestore(run: PgRestoreRun): Promise<void> {
     });
   };
   const restore = (listFile?: string): Promise<void> =>
-    withArchive(run.archive, true, (input) => restoreFrom(listFile, input));
+    withArchive(run.archive, run.isReadAgain !== true, (input) => restoreFrom(listFile, input));
   return run.list ? withListFile(run.list, restore) : restore();
 }
 

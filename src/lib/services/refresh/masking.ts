@@ -15,7 +15,15 @@ import {readDumpedTables} from '../../masks/dumped-columns.js';
 import {findPersonalInDefinitions, type PersonalDefinition} from '../../masks/personal-definitions.js';
 import {indexesOf, keyStatements, type KeyStatement, withFutureKeys} from '../../masks/future-keys.js';
 import {dropOldStatistics} from '../../masks/old-statistics.js';
-import {dropOriginals, keepOriginals, type Originals} from '../../masks/originals.js';
+import {
+  beginLoad,
+  dropOriginals,
+  endLoad,
+  keepOriginals,
+  type LoadedOriginals,
+  type LoadedRows,
+  type Originals,
+} from '../../masks/originals.js';
 import {
   findMisfits,
   type MaskPlan,
@@ -290,9 +298,21 @@ function workersFor({settings, signal}: RunContext, connection: Connection, jobs
 /** More sessions from a machine with many cores would slow down other users of the server. */
 const mostSessions = 4;
 
+/** Lets the rows of masked tables be loaded where those before the masks are kept, if neither a subset nor a program needs them in their own tables. */
+export async function loadOriginals(
+  {signal}: RunContext,
+  hidden: Connection,
+  {rules, subset, maskProgram}: MaskingPlan,
+): Promise<LoadedOriginals | undefined> {
+  if (Object.keys(subset).length > 0 || maskProgram !== null) return undefined;
+  const tables = rules.columns.filter(({mask}) => mask.mask !== 'keep').map(({table}) => table);
+  return withSession(hidden, (session) => beginLoad(session, tables), {signal});
+}
+
 /**
  * Looks through the rows that were not compared with the backup too, and masks the database.
  * @param hidden the restored database before the masked tables have keys, which nobody else can connect to
+ * @param given the outcome of `loadOriginals`, and the rows that were compared with the backup
  * @param jobs maximum number of sessions; by default as many as cores, at most `mostSessions`
  * @throws PERSONAL_DATA, MASK_REFUSED, MASK_INCOMPLETE, and the errors of `planMasks`
  */
@@ -300,6 +320,7 @@ export async function maskDatabase(
   context: RunContext,
   hidden: Connection,
   {rules, keys, subset, finder, maskProgram}: MaskingPlan,
+  {loaded, compared}: LoadedRows,
   jobs?: number,
 ): Promise<Unproven> {
   const {progress, settings, signal} = context;
@@ -307,6 +328,7 @@ export async function maskDatabase(
   return withSession(
     hidden,
     async (session) => {
+      if (loaded) await endLoad(session, loaded);
       await refuseForeignPartitions(session);
       const isSubset = Object.keys(subset).length > 0;
       const ruled = new Set([...rules.columns, ...rules.emptied].map(({table}) => qualifiedName(table)));
@@ -315,7 +337,7 @@ export async function maskDatabase(
         keys,
         (table) => isSubset || ruled.has(qualifiedName(table)),
         async () => ({
-          tables: await readDatabaseTables(session),
+          tables: await readDatabaseTables(session, loaded?.schema),
           catalog: isSubset ? await readCatalog(session) : undefined,
         }),
       );
@@ -333,7 +355,7 @@ export async function maskDatabase(
           })
         : [];
       const {notLooked, withoutAt} = await progress.step('Look for personal data in all rows', async () => {
-        const withoutAt = await searchOtherTables(workers, rules, finder);
+        const withoutAt = await searchOtherTables(session, workers, rules, finder, loaded?.schema);
         const {columns, notLooked} = finder.found();
         refuseUnruled({columns, definitions: unkept(settings, await personalComments(session))}, '');
         return {notLooked, withoutAt};
@@ -341,7 +363,12 @@ export async function maskDatabase(
       const masked = await progress.step('Mask', async (step) => {
         const plan = await planMasks(session, rules, tables);
         const mask = async (sessions: Workers): Promise<Pick<Unproven, 'plan' | 'originals' | 'tables'>> => {
-          const originals = await keepOriginals(sessions, plan, step);
+          const originals = await keepOriginals(
+            sessions,
+            plan,
+            step,
+            catalog ? undefined : {loaded, compared},
+          );
           const sourceOf = await maskByProgram(context, sessions, {plan, originals, step});
           const made = await applyMasks(sessions, plan, originals, {key: maskKey(settings), step, sourceOf});
           return {plan, originals, tables: made};
@@ -373,19 +400,19 @@ export async function proveDatabase(
   jobs?: number,
 ): Promise<Masked> {
   const workers = workersFor(context, hidden, jobs);
-  const proof = await context.progress.step('Check the masks', async (step) => {
-    const result = await withKeptSessions(workers, (kept) =>
-      proveMasks(kept, plan, originals, step, withoutAt),
-    );
-    step.note(countOf(result.checks.length, 'check'));
-    return result;
-  });
+  const proof = await context.progress.step('Check the masks', (step) =>
+    withKeptSessions(workers, async (kept) => {
+      const result = await proveMasks(kept, plan, originals, step, withoutAt);
+      step.note(countOf(result.checks.length, 'check'));
+      if (hasPassed(result)) await dropOriginals(kept, originals);
+      return result;
+    }),
+  );
   const rows = tables.reduce((sum, one) => sum + one.rows, 0);
   const columns = plan.tables.reduce((sum, one) => sum + one.columns.length, 0);
   const failed = proof.checks.filter((check) => check.failed > 0).length;
   context.record({masked: {columns, rows, checks: proof.checks.length, failed}});
   requireProof(proof);
-  await dropOriginals(workers, originals);
   await context.checkpoint('staging.proven');
   return {notLooked, reduced, tables, proof};
 }
@@ -482,10 +509,13 @@ export function describePersonal(found: PersonalColumn): string {
   return `${nameOfColumn(found)}: ${kinds.join(', ')}`;
 }
 
+const hasPassed = ({passed, checks}: MaskProof): boolean =>
+  passed && checks.every(({failed}) => failed === 0);
+
 /** @throws MASK_INCOMPLETE */
-function requireProof({passed, checks}: MaskProof): void {
-  const failed = checks.filter((check) => check.failed > 0);
-  if (passed && failed.length === 0) return;
+function requireProof(proof: MaskProof): void {
+  if (hasPassed(proof)) return;
+  const failed = proof.checks.filter((check) => check.failed > 0);
   throw new AppError(
     'MASK_INCOMPLETE',
     `The masked copy failed ${countOf(failed.length, 'check')}: ${failed.map(({of}) => of).join(', ')}.`,

@@ -5,6 +5,7 @@ import {qualifiedName} from '../../base/qualified-name.js';
 import {AppError, messageOf} from '../../base/errors.js';
 import {formatBytes, formatTime} from '../../base/format.js';
 import {estimateRestoredSize} from '../../catalog/restored-size.js';
+import type {LoadedOriginals} from '../../masks/originals.js';
 import {withSession} from '../../postgres/client.js';
 import type {Connection} from '../../postgres/connect/connection.js';
 import {formatMaskedComment} from '../../postgres/inspect/masked-comment.js';
@@ -27,6 +28,7 @@ import {type InPlace, restoreInPlace} from './in-place.js';
 import {writeMaskedDump} from './masked-dump.js';
 import {
   explainRefusal,
+  loadOriginals,
   type Masked,
   maskDatabase,
   type MaskingPlan,
@@ -125,6 +127,7 @@ async function refreshTarget(
   const {database, host} = target;
   const there = inPlace === undefined ? null : await lookInPlace(context, target);
   let masking: MaskingPlan | undefined;
+  let loaded: LoadedOriginals | undefined;
   let unproven: Unproven | undefined;
   let masked: Masked | null = null;
   let estimatedSize = 0;
@@ -160,9 +163,13 @@ async function refreshTarget(
     },
     takerOf: (table, encoding) => masking?.finder.takerOf(table, encoding),
     builtWithRows: () => masking?.unchangedIndexes ?? new Set(),
-    change: async (ctx, hidden) => {
+    beforeRows: async (ctx, hidden) => {
+      if (masking) loaded = await loadOriginals(ctx, hidden, masking);
+    },
+    change: async (ctx, hidden, tables) => {
       if (!masking) throw new AppError('UNEXPECTED', 'The masks were not planned.');
-      unproven = await maskDatabase(ctx, hidden, masking, request.parallelJobs);
+      const compared = new Map(tables.map(({table, rows}) => [table, rows]));
+      unproven = await maskDatabase(ctx, hidden, masking, {loaded, compared}, request.parallelJobs);
     },
     explain: (error) => (masking && unproven ? explainRefusal(error, masking, unproven) : error),
     check: async (ctx, hidden) => {

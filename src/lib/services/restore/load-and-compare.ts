@@ -52,14 +52,18 @@ export async function loadAndCompare(
   target: Connection,
   work?: BeforeSwap,
 ): Promise<LoadedAndCompared> {
-  const load = {...plan.load, target, ...(work ? {builtWithRows: work.builtWithRows()} : {})};
+  const own = work && {
+    builtWithRows: work.builtWithRows(),
+    beforeRows: () => work.beforeRows(context, target),
+  };
+  const load = {...plan.load, target, ...own};
   if (!work) return joinOutcomes(plan, await loadInto(context, load), await analyzeAndCompare(context, plan, target), ''); // prettier-ignore
   const loaded = await loadInto(context, load, 'rows');
   const none: Objects = {catalog: [], notes: [], notCompared: []};
   const rows = await compareRows(context, plan, target, () => Promise.resolve(none), work.takerOf);
   joinOutcomes(plan, loaded, rows, '');
   await context.checkpoint('staging.compared');
-  await work.change(context, target);
+  await work.change(context, target, rows.tables);
   const rest = await loadInto(context, load, 'rest').catch((error: unknown) => {
     throw work.explain(error);
   });

@@ -38,6 +38,7 @@ import {requireWritable} from '../../postgres/inspect/writable.js';
 import {isOfPlatform, isSelection} from '../../catalog/backup-record.js';
 import {estimateRestoredSize} from '../../catalog/restored-size.js';
 import type {RunContext} from '../../run/run-context.js';
+import type {RestoredTable} from './compare/compare-restored.js';
 import {checkNeeds, type NeedsFound} from './requirements.js';
 import {countMissingRows} from './diff-live.js';
 import {requireServerDisk} from '../guards/server-disk.js';
@@ -122,11 +123,17 @@ export interface BeforeSwap {
   readonly takerOf: RowTakerOf;
   /** Returns the indexes and keys, as `listedName` names them, of tables whose rows `change` leaves as they are. */
   readonly builtWithRows: () => ReadonlySet<string>;
+  /** Called once the new database has its tables, before their rows; not if the way of the load has no such time. */
+  readonly beforeRows: (context: RunContext, hidden: Connection) => Promise<void>;
   /**
    * Changes the rows of the new database after they were compared with the backup, before it has triggers, foreign keys, and other indexes and
    * keys than those of `builtWithRows`. Until the swap, the database belongs to the restoring role, and only that role can connect.
    */
-  readonly change: (context: RunContext, hidden: Connection) => Promise<void>;
+  readonly change: (
+    context: RunContext,
+    hidden: Connection,
+    compared: readonly RestoredTable[],
+  ) => Promise<void>;
   /** The error for a failure to build indexes and keys over the changed rows. */
   readonly explain: (error: unknown) => unknown;
   /** Checks the new database once it is complete. */

@@ -25,6 +25,7 @@ import {
   listArchive,
   pgRestoreArguments,
   type PgRestoreOptions,
+  type PgRestoreRun,
   restoredTable,
   runPgRestore,
   sessionEnvironment,
@@ -73,6 +74,8 @@ export interface DumpLoad extends RestoredParts {
   readonly keyOrder?: KeyOrder;
   /** Indexes and keys, as `listedName` names them, that pg_restore may build in the part 'rows' already, beside the rows that it still loads. */
   readonly builtWithRows?: ReadonlySet<string>;
+  /** Called between the definitions and the rows of the part 'rows', if pg_restore loads these itself. */
+  readonly beforeRows?: () => Promise<void>;
 }
 
 /** Objects that depend on replaced objects: dropped before these, and created again after them. */
@@ -193,8 +196,8 @@ export async function loadDump(
       const first = {...archive, entries: entries.filter((line) => !isLater(line))};
       if (isLimited(load.limits) || load.hasOtherOwners) await loadInPhases(first, part);
       else if (part === 'whole') await loadDirectly(first, load.options, first.entries);
-      else if (part === 'rows') await loadDirectly(first, load.options, inParts(first).rows);
-      else await loadDirectly(first, {...load.options, sections: ['post-data']}, inParts(first).rest);
+      else if (part === 'rows') await loadRowsDirectly(first);
+      else await loadDirectly(first, load.options, inParts(first).rest);
       const keys = part === 'rows' ? [] : entries.filter(isLater);
       if (keys.length > 0)
         await inSession(load, signal, (session) =>
@@ -246,17 +249,43 @@ function inPart(part: LoadPart, edit: Edit): Edit {
 
 const isAfterRows = new RegExp(`^\\d+; \\d+ \\d+ (?:${[...afterRows].join('|')}) `);
 
-/** Divides the entries among the parts. An archive lists those before the rows, those with rows and those after them in this order. */
+/** Types of entries with contents of tables, sequences and large objects (SECTION_DATA in pg_dump.c). */
+const hasContents = /^\d+; \d+ \d+ (?:TABLE DATA|SEQUENCE SET|BLOBS|BLOB DATA|STATISTICS DATA) /;
+const isGrantEntry = /^\d+; \d+ \d+ ACL /;
+
+/**
+ * Divides the entries among the parts. An archive lists those before the rows, those with rows and those after them in this order. Grants on objects
+ * with rows come with the rest: they could take the right to load these from the restoring role, and `beforeRows` can give the names of tables to
+ * others.
+ */
 function inParts({load: {builtWithRows}, entries}: Pick<ArchiveLoad, 'load' | 'entries'>): {
+  readonly definitions: readonly string[];
   readonly rows: readonly string[];
   readonly rest: readonly string[];
 } {
   const isBuilt = (line: string): boolean => builtWithRows?.has(line.replace(/^\d+; \d+ \d+ /, '')) === true;
-  const first = entries.findIndex((line) => isAfterRows.test(line));
-  return {
-    rows: entries.filter((line, index) => first === -1 || index < first || isBuilt(line)),
-    rest: entries.filter((line) => !isBuilt(line)),
+  const indexOf = (type: RegExp): number => {
+    const found = entries.findIndex((line) => type.test(line));
+    return found === -1 ? entries.length : found;
   };
+  const after = indexOf(isAfterRows);
+  const first = Math.min(indexOf(hasContents), after);
+  const partOf = (line: string, index: number): 'definitions' | 'rows' | 'rest' => {
+    if (index < first) return isGrantEntry.test(line) ? 'rest' : 'definitions';
+    return index < after || isBuilt(line) ? 'rows' : 'rest';
+  };
+  const of = (part: ReturnType<typeof partOf>): readonly string[] =>
+    entries.filter((line, index) => partOf(line, index) === part);
+  return {definitions: of('definitions'), rows: of('rows'), rest: of('rest')};
+}
+
+async function loadRowsDirectly(archive: ArchiveLoad): Promise<void> {
+  const {beforeRows, options} = archive.load;
+  const {definitions, rows} = inParts(archive);
+  const environment = await toolEnvironment(archive);
+  await loadDirectly(archive, {...options, jobs: 1}, definitions, {environment, isReadAgain: true});
+  await beforeRows?.();
+  await loadDirectly(archive, options, rows, {environment});
 }
 
 /** Foreign keys, and the comments on constraints, which need them. */
@@ -287,16 +316,25 @@ function everything(load: DumpLoad, gathered: Gathered): Edit {
   return (statement) => (rules(statement) === null ? null : rights(statement));
 }
 
+function toolEnvironment({
+  load,
+  signal,
+}: Pick<ArchiveLoad, 'load' | 'signal'>): Promise<Record<string, string>> {
+  return withSession(load.target, inspectToolEnvironment, {signal});
+}
+
 /** Lets pg_restore load these entries itself, over several connections. */
 async function loadDirectly(
   {load, pgRestore, gathered, signal}: ArchiveLoad,
   options: PgRestoreOptions,
   list: readonly string[],
+  run: Pick<PgRestoreRun, 'environment' | 'isReadAgain'> = {},
 ): Promise<void> {
+  if (list.length === 0) return;
   const collected = collectRestoreErrors();
-  const environment = await withSession(load.target, inspectToolEnvironment, {signal});
   await runPgRestore({
-    environment,
+    ...run,
+    environment: run.environment ?? (await toolEnvironment({load, signal})),
     tool: pgRestore,
     connection: load.target,
     options,
@@ -393,8 +431,10 @@ async function loadInPhases(archive: ArchiveLoad, part: LoadPart): Promise<void>
         statement.section && isGrant(statement.section) ? null : edit(statement),
       ),
     );
-    if (!options.schemaOnly)
+    if (!options.schemaOnly) {
+      if (part === 'rows') await load.beforeRows?.();
       await loadDirectly(archive, {...options, sections: ['data', 'post-data']}, inParts(archive).rows);
+    }
   }
   if (part === 'rows') return;
   await loadDirectly(

@@ -1,0 +1,188 @@
+/** refresh loads the rows of masked tables where those before the masks are kept, and notices a crash that empties these. */
+import {randomBytes} from 'node:crypto';
+import {rm} from 'node:fs/promises';
+import {afterEach, beforeAll, beforeEach, expect, it} from 'vitest';
+import {applyMasks} from '../../src/lib/masks/apply-masks.js';
+import {maskRules} from '../../src/lib/masks/mask-rules.js';
+import {beginLoad, endLoad, keepOriginals} from '../../src/lib/masks/originals.js';
+import {planMasks, readDatabaseTables} from '../../src/lib/masks/plan-masks.js';
+import {proveMasks} from '../../src/lib/masks/prove-masks.js';
+import {withSession} from '../../src/lib/postgres/client.js';
+import {silentStep} from '../../src/lib/progress/progress.js';
+import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
+import {refresh} from '../../src/lib/services/refresh/refresh.js';
+import {columnName} from '../../src/lib/settings/column-name.js';
+import type {Config} from '../../src/lib/settings/config-schema.js';
+import {tempFolder} from '../support/run-cli.js';
+import {
+  createTempDatabase,
+  dropDatabase,
+  existingDatabase,
+  onServer,
+  startOwnServer,
+  type TempDatabase,
+} from '../support/temp-database.js';
+import {testContext} from '../support/test-context.js';
+
+const target = 'originals_staging';
+const roles = ['originals_owner', 'originals_reader', 'originals_other'] as const;
+const [owner, reader, other] = roles;
+const masks = {
+  'public.people.name': {mask: 'name'},
+  'public._people.name': {mask: 'name'},
+  [columnName('public', 'Order "1"', 'note')]: {mask: 'text'},
+  'public.visit.who': {mask: 'name'},
+  'public.animal.owner': {mask: 'name'},
+} satisfies Config['masks'];
+
+let folder: string;
+let production: TempDatabase;
+
+// A crash of the server would end the sessions of other files.
+beforeAll(async () => {
+  const stop = await startOwnServer();
+  await onServer(async (session) => {
+    for (const role of roles) await session.query(`CREATE ROLE ${role} LOGIN CREATEDB PASSWORD 'secret'`);
+    await session.query(`GRANT ${other} TO ${owner}`);
+  });
+  return stop;
+});
+
+beforeEach(async () => {
+  folder = await tempFolder();
+  production = await createTempDatabase('template0');
+  await production.run(`
+    CREATE TABLE people (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, gone text, name text NOT NULL CHECK (name <> ''),
+      loud text GENERATED ALWAYS AS (upper(name)) STORED, since date DEFAULT current_date);
+    ALTER TABLE people DROP COLUMN gone;
+    CREATE TABLE _people (id int, name text);
+    CREATE TABLE "Order ""1""" (id serial PRIMARY KEY, buyer bigint REFERENCES people, note text COLLATE "C");
+    CREATE TABLE visit (at date, who text) PARTITION BY RANGE (at);
+    CREATE TABLE visit_1 PARTITION OF visit FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+    CREATE TABLE animal (id int, owner text);
+    CREATE TABLE dog () INHERITS (animal);
+    CREATE TABLE page (id int PRIMARY KEY, title text);
+    CREATE VIEW names AS SELECT p.name, o.id FROM people p JOIN "Order ""1""" o ON o.buyer = p.id;
+    CREATE FUNCTION oldest() RETURNS people LANGUAGE sql STABLE BEGIN ATOMIC SELECT * FROM people ORDER BY since LIMIT 1; END;
+    CREATE RULE quiet AS ON DELETE TO page DO INSTEAD NOTHING;
+    ALTER TABLE people ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY own ON people USING (name = current_user);
+    INSERT INTO people (name) SELECT 'Anna ' || n FROM generate_series(1, 40) n;
+    INSERT INTO _people SELECT n, 'Ben ' || n FROM generate_series(1, 30) n;
+    INSERT INTO "Order ""1""" (buyer, note) SELECT 1 + n % 40, repeat('Leave it with Carla ', n) FROM generate_series(1, 20) n;
+    INSERT INTO visit SELECT '2026-02-01', 'Dora ' || n FROM generate_series(1, 10) n;
+    INSERT INTO animal SELECT n, 'Emil ' || n FROM generate_series(1, 5) n;
+    INSERT INTO dog SELECT n, 'Frida ' || n FROM generate_series(1, 6) n;
+    INSERT INTO page VALUES (1, 'Start');
+    GRANT SELECT ON people, "Order ""1""" TO ${reader};
+    GRANT UPDATE (name) ON people TO ${reader}`);
+  for (const table of ['people', '"Order ""1"""'])
+    await production.run(`ALTER TABLE ${table} OWNER TO ${owner}`);
+  await production.run(`REVOKE INSERT ON people FROM ${owner}; ALTER TABLE _people OWNER TO ${other}`);
+});
+
+afterEach(async () => {
+  await production.drop();
+  await dropDatabase(target);
+  await rm(folder, {recursive: true, force: true});
+});
+
+/** Row types and array types too, whose names follow those of the tables. */
+const described = `
+  SELECT c.oid::regclass::text AS name, pg_get_userbyid(c.relowner) AS owner, c.relpersistence AS persistence, c.relacl::text AS grants,
+         t.typname AS type, a.typname AS array_type, (SELECT string_agg(x.attname || ' ' || x.attacl::text, ', ') FROM pg_attribute x WHERE x.attrelid = c.oid) AS column_grants
+    FROM pg_class c LEFT JOIN pg_type t ON t.oid = c.reltype LEFT JOIN pg_type a ON a.oid = t.typarray
+   WHERE c.relnamespace = 'public'::regnamespace ORDER BY c.relname`;
+
+/** Rows that were written to each table, in its own one only. */
+const written = `SELECT relname AS name, n_tup_ins AS rows FROM pg_stat_user_tables WHERE n_tup_ins > 0 ORDER BY relname COLLATE "C"`;
+
+it.each([
+  ['a superuser', undefined, 'custom'],
+  ['a superuser, from a folder', undefined, 'directory'],
+  ['the owner of the tables', owner, 'custom'],
+] as const)('writes masked rows once, and changes no definition, as %s', async (_who, role, format) => {
+  const url = new URL(existingDatabase(target).url);
+  if (role !== undefined) [url.username, url.password] = [role, 'secret'];
+  const context = testContext(folder, {
+    settings: {databaseUrl: production.url, config: {masks}},
+    env: {STAGING_URL: url.href},
+  });
+  const before = await production.query(described);
+  await backupDatabase(context, {format});
+  const {masked} = await refresh(context, {}, {targetUrlEnv: 'STAGING_URL', keepSetAside: 0, allowOwnerChange: ['all']});
+  expect(masked?.proof.passed).toBe(true);
+  expect(masked?.proof.checks.filter(({kind}) => kind === 'rows').map(({of, compared}) => [of, compared])).toEqual(
+    expect.arrayContaining([['public.people', 40], ['public._people', 30], ['public.Order "1"', 20], ['public.visit', 10], ['public.page', 1]]),
+  );
+  const copy = existingDatabase(target);
+  if (role === undefined) expect(await copy.query(described)).toEqual(before);
+  else expect((await copy.query(described)).map(({name, array_type}) => [name, array_type])).toEqual(before.map(({name, array_type}) => [name, array_type])); // prettier-ignore
+  expect(Object.fromEntries((await copy.query(written)).map(({name, rows}) => [name, Number(rows)]))).toEqual({
+    'Order "1"': 20,
+    _people: 30,
+    // Partitions and heirs are copied first.
+    animal: 10,
+    dog: 6,
+    page: 1,
+    people: 40,
+    visit_1: 20,
+  });
+  expect(await copy.query(`SELECT count(*) AS people, count(*) FILTER (WHERE p.loud <> upper(p.name) OR p.name LIKE 'Anna%') AS wrong, count(DISTINCT p.name) AS names FROM people p`)).toEqual([{people: '40', wrong: '0', names: '40'}]);
+  expect(await copy.query(`SELECT count(*) AS schemas FROM pg_namespace WHERE nspname LIKE 'destino%'`)).toEqual([{schemas: '0'}]);
+}); // prettier-ignore
+
+it('leaves tables alone that the role may not rename', async () => {
+  await production.run(
+    `ALTER TABLE page OWNER TO ${other}; GRANT CREATE ON DATABASE "${production.name}" TO ${reader}`,
+  );
+  const connection = {...production.connection, user: reader, password: 'secret'};
+  const before = await production.query(described);
+  const {tables} = await withSession(connection, (session) =>
+    beginLoad(session, [{schema: 'public', name: 'page'}]),
+  );
+  expect(tables).toEqual([]);
+  expect(await production.query(described)).toEqual(before);
+});
+
+it('gives the names back to the same tables', async () => {
+  const oids = `SELECT relname AS name, oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY relname`;
+  const before = await production.query(oids);
+  await withSession(production.connection, async (session) => {
+    const loaded = await beginLoad(session, ['people', 'visit', 'visit_1', 'animal', 'dog', 'missing'].map((name) => ({schema: 'public', name})));
+    expect(loaded.tables.map(({name}) => name)).toEqual(['people']);
+    expect(await production.query('SELECT count(*) AS rows FROM people')).toEqual([{rows: '0'}]);
+    await endLoad(session, loaded);
+  });
+  expect(await production.query(oids)).toEqual(before);
+  expect(await production.query('SELECT count(*) AS rows FROM people')).toEqual([{rows: '40'}]);
+}); // prettier-ignore
+
+it('fails after a crash of the server, which empties the tables with the rows before', async () => {
+  const {connection} = production;
+  const workers = {connection, sessions: 2, signal: new AbortController().signal};
+  await production.run('ALTER TABLE "Order ""1""" DROP CONSTRAINT "Order ""1""_buyer_fkey"');
+  const plan = await withSession(connection, async (session) =>
+    planMasks(session, maskRules({'public.people.name': {mask: 'name'}}), await readDatabaseTables(session)),
+  );
+  const originals = await keepOriginals(workers, plan, silentStep);
+  await applyMasks(workers, plan, originals, {key: randomBytes(32), step: silentStep});
+  await crash();
+  await expect(proveMasks(workers, plan, originals, silentStep)).rejects.toMatchObject({
+    code: 'CONNECTION_LOST',
+  });
+});
+
+/** Kills a server process, after which the server ends all sessions and recovers from its log. */
+async function crash(): Promise<void> {
+  const ended = withSession(production.connection, async (session) => {
+    const [row] = await session.query('SELECT pg_backend_pid() AS pid');
+    const waiting = session.query('SELECT pg_sleep(600)');
+    process.kill(Number(row?.['pid']), 'SIGKILL');
+    await waiting;
+  });
+  await expect(ended).rejects.toThrow();
+  await expect
+    .poll(() => production.query('SELECT 1 AS up').catch(() => []), {timeout: 60_000})
+    .toEqual([{up: '1'}]);
+}
