@@ -10,6 +10,7 @@ import {
   type PersonalFindings,
 } from '../../src/lib/masks/find-personal.js';
 import {maskRules} from '../../src/lib/masks/mask-rules.js';
+import {readTables} from '../../src/lib/masks/read-tables.js';
 import {searchOtherTables} from '../../src/lib/masks/search-other-tables.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import type {MasksConfig} from '../../src/lib/settings/mask-config.js';
@@ -55,9 +56,8 @@ async function inDatabase(
   const {finder} = await makeFinder(config);
   if (after !== '') await database.run(after);
   const workers = {connection: database.connection, sessions: 2, signal: new AbortController().signal};
-  const withoutAt = await withSession(database.connection, (session) =>
-    searchOtherTables(session, workers, maskRules(config), finder),
-  );
+  const tables = await withSession(database.connection, (session) => readTables(session));
+  const withoutAt = await searchOtherTables(workers, tables, maskRules(config), finder);
   return {...finder.found(), withoutAt};
 }
 

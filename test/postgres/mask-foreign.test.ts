@@ -1,6 +1,6 @@
 /** Masks of a partitioned table whose partition is a foreign table: its rows are on another server and must not change. */
 import {expect, it} from 'vitest';
-import {refuseForeignPartitions} from '../../src/lib/masks/plan-masks.js';
+import {readDatabaseTables, refuseForeignPartitions} from '../../src/lib/masks/plan-masks.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {createTempDatabase} from '../support/temp-database.js';
 
@@ -10,11 +10,13 @@ it('are refused, and a foreign table that is not a partition is not', async () =
     CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw;
     CREATE FOREIGN TABLE alone (id int) SERVER elsewhere;
     CREATE TABLE people (id int, email text) PARTITION BY RANGE (id)`);
-  await withSession(database.connection, refuseForeignPartitions);
+  const refuse = async (): Promise<void> =>
+    refuseForeignPartitions(await withSession(database.connection, (session) => readDatabaseTables(session)));
+  await refuse();
   await database.run(
     'CREATE FOREIGN TABLE people_1 PARTITION OF people FOR VALUES FROM (1) TO (9) SERVER elsewhere',
   );
-  await expect(withSession(database.connection, refuseForeignPartitions)).rejects.toMatchObject({
+  await expect(refuse()).rejects.toMatchObject({
     code: 'MASK_REFUSED',
     message: expect.stringContaining('public.people_1 is a partition of public.people') as string,
   });

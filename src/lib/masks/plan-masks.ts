@@ -150,8 +150,8 @@ function misfitOf(error: unknown): AppError {
  * An INSERT or TRUNCATE of a partitioned table reaches its foreign partitions, whose rows are on another server.
  * @throws MASK_REFUSED
  */
-export async function refuseForeignPartitions(session: Session): Promise<void> {
-  const part = (await readTables(session)).find(
+export function refuseForeignPartitions({all}: Pick<DatabaseTables, 'all'>): void {
+  const part = all.find(
     ({kind, top, ...table}) => kind === 'foreign' && qualifiedName(top) !== qualifiedName(table),
   );
   if (!part) return;

@@ -1,29 +1,26 @@
 /** Reads the tables of a restored database that a search for personal data has not seen. */
 import {qualifiedName} from '../base/qualified-name.js';
 import {fingerprintDatabase} from '../fingerprint/fingerprint.js';
-import type {Session} from '../postgres/client.js';
 import type {Workers} from '../postgres/in-sessions.js';
 import type {PersonalFinder} from './find-personal.js';
 import {type MaskRules, ruledColumns} from './mask-rules.js';
 import {familyOf} from './personal-kinds.js';
-import {type Column, readTables, type Table} from './read-tables.js';
+import type {Column, Table} from './read-tables.js';
 import {canContainText} from './text-columns.js';
 
 /**
  * Rows that come from elsewhere than the backup's COPY statements are among them, such as those that a service already had.
+ * @param tables all of the database
  * @param finder may have seen some tables
- * @param without a schema to leave out
  * @returns "schema.table" of each table without the character @ in any text
  * @throws ROW_SECURITY where a policy hides rows
  */
 export async function searchOtherTables(
-  session: Session,
   {connection, sessions, signal}: Workers,
+  tables: readonly Table[],
   rules: MaskRules,
   finder: PersonalFinder,
-  without?: string,
 ): Promise<ReadonlySet<string>> {
-  const tables = await readTables(session, without);
   const isRuled = ruledColumns(rules);
   const stored = ({columns}: Table): Column[] => columns.filter(({generated}) => !generated);
   const hasRows = ({kind, hasParts}: Table): boolean =>

@@ -20,7 +20,7 @@ export async function prepareSession(session: Session): Promise<void> {
 }
 
 /** Rows that one statement reads, in the server's pages of 8 KB. */
-const pagesAtOnce = 2048;
+const pagesAtOnce = 1024;
 
 /** Conditions for the parts of a table that different sessions can read. Servers before 14 would read a whole table for a part. */
 export async function piecesOf(session: Session, table: string): Promise<string[]> {

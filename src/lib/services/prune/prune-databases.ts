@@ -105,8 +105,8 @@ export async function dropOlderSetAside(
     // Newest first, without the newest itself.
     return {...plan, removed: plan.removed.slice(count - 1)};
   };
-  const databases = await withMaintenanceSession(connection, listDatabases, {signal: ctx.signal});
-  return dropEach(ctx, connection, decide(databases), decide);
+  const plan = decide(await withMaintenanceSession(connection, listDatabases, {signal: ctx.signal}));
+  return plan.removed.length === 0 ? plan : dropEach(ctx, connection, plan, decide);
 }
 
 /** "shop_before_20261122_031005: 1.2 GB, owner shop, set aside 3 days ago" */

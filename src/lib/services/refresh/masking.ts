@@ -329,7 +329,6 @@ export async function maskDatabase(
     hidden,
     async (session) => {
       if (loaded) await endLoad(session, loaded);
-      await refuseForeignPartitions(session);
       const isSubset = Object.keys(subset).length > 0;
       const ruled = new Set([...rules.columns, ...rules.emptied].map(({table}) => qualifiedName(table)));
       const {tables, catalog} = await withFutureKeys(
@@ -341,6 +340,7 @@ export async function maskDatabase(
           catalog: isSubset ? await readCatalog(session) : undefined,
         }),
       );
+      refuseForeignPartitions(tables);
       const reduced = catalog
         ? await progress.step('Choose the rows', async (step) => {
             const profile = ordersProfile(settings.config.orders ?? {}, hidden.schema);
@@ -355,7 +355,7 @@ export async function maskDatabase(
           })
         : [];
       const {notLooked, withoutAt} = await progress.step('Look for personal data in all rows', async () => {
-        const withoutAt = await searchOtherTables(session, workers, rules, finder, loaded?.schema);
+        const withoutAt = await searchOtherTables(workers, tables.all, rules, finder);
         const {columns, notLooked} = finder.found();
         refuseUnruled({columns, definitions: unkept(settings, await personalComments(session))}, '');
         return {notLooked, withoutAt};
