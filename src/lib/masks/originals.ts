@@ -5,7 +5,7 @@ import {AppError} from '../base/errors.js';
 import {qualifiedName} from '../base/qualified-name.js';
 import {type Session, withTransaction} from '../postgres/client.js';
 import {inSessions, type Workers} from '../postgres/in-sessions.js';
-import {parseOnlyRow, parseRows, pgCount} from '../postgres/inspect/inspect-database.js';
+import {parseOnlyRow, parseRows, pgBoolean, pgCount} from '../postgres/inspect/inspect-database.js';
 import {type NamedTable, quoteIdentifier, quoteLiteral, quoteQualified} from '../postgres/quote.js';
 import {hasSqlState} from '../postgres/sql-state.js';
 import type {Step} from '../progress/progress.js';
@@ -51,13 +51,41 @@ async function makeSchema(session: Session): Promise<string> {
 }
 
 /**
+ * Whether the rows of a dump, or the code that runs while they are loaded, can refer to a table by more than its name: by its oid in a value of a type
+ * such as regclass, or in a check, a generated column or a partition key with a function of a user. The functions of extensions are trusted.
+ */
+const refersToTables = `
+  WITH named AS (SELECT t.oid, t.typarray FROM pg_catalog.pg_type t WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+                    AND t.typname IN ('regclass', 'regtype', 'regprocedure', 'regoperator')),
+       types AS (SELECT n.oid FROM named n UNION SELECT n.typarray FROM named n),
+       code AS (SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid AS class, c.oid, pg_catalog.pg_get_constraintdef(c.oid) AS sql
+                  FROM pg_catalog.pg_constraint c WHERE c.contype = 'c'
+                UNION ALL
+                SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+                  FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+                 WHERE a.attgenerated <> ''
+                UNION ALL
+                SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, p.partrelid, pg_catalog.pg_get_expr(p.partexprs, p.partrelid)
+                  FROM pg_catalog.pg_partitioned_table p)
+  SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+                  WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'c', 'f') AND a.attnum > 0 AND a.atttypid IN (SELECT t.oid FROM types t))
+      OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.typbasetype IN (SELECT types.oid FROM types))
+      OR EXISTS (SELECT FROM pg_catalog.pg_range r WHERE r.rngsubtype IN (SELECT t.oid FROM types t))
+      OR EXISTS (SELECT FROM code c WHERE c.sql ~ '\\mreg(class|type|procedure|operator)\\M')
+      OR EXISTS (SELECT FROM code c JOIN pg_catalog.pg_depend d ON d.classid = c.class AND d.objid = c.oid
+                  WHERE d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
+                    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e')) AS refers`;
+
+/**
  * Gives the names of tables to empty ones until `endLoad`, so that their rows are loaded where those before the masks are kept, instead of copied
- * there later. Partitions and tables with heirs are left out, and those that this role may not rename.
+ * there later. Partitions and tables with heirs are left out, and those that this role may not rename; all are where anything of the dump could notice.
  * @param session in a database with its tables and no rows
  * @param tables those to be masked
  */
 export async function beginLoad(session: Session, tables: readonly NamedTable[]): Promise<LoadedOriginals> {
   const schema = await makeSchema(session);
+  const {refers} = parseOnlyRow(z.object({refers: pgBoolean}), await session.query(refersToTables));
+  if (refers) return {schema, tables: []};
   const meant = new Set(tables.map(qualifiedName));
   const single = parseRows(
     loadedTable,
@@ -208,7 +236,10 @@ export async function countRows(session: Session, from: string): Promise<number>
 }
 
 /** @throws CONNECTION_LOST after a crash of the server, which emptied the tables with the rows before */
-export async function requireOriginals(session: Session, originals: Originals): Promise<void> {
+export async function requireOriginals(
+  session: Session,
+  originals: Pick<Originals, 'schema'>,
+): Promise<void> {
   const row = z.object({kept: pgCount});
   const {kept} = parseOnlyRow(
     row,

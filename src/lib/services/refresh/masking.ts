@@ -22,6 +22,7 @@ import {
   keepOriginals,
   type LoadedOriginals,
   type LoadedRows,
+  requireOriginals,
   type Originals,
 } from '../../masks/originals.js';
 import {
@@ -328,7 +329,10 @@ export async function maskDatabase(
   return withSession(
     hidden,
     async (session) => {
-      if (loaded) await endLoad(session, loaded);
+      if (loaded) {
+        await endLoad(session, loaded);
+        await requireOriginals(session, loaded);
+      }
       const isSubset = Object.keys(subset).length > 0;
       const ruled = new Set([...rules.columns, ...rules.emptied].map(({table}) => qualifiedName(table)));
       const {tables, catalog} = await withFutureKeys(
@@ -417,16 +421,44 @@ export async function proveDatabase(
   return {notLooked, reduced, tables, proof};
 }
 
-/** The error for keys and indexes that the server refuses over masked values: it names the constraint, and shows no values. */
-export function explainRefusal(error: unknown, {keys}: MaskingPlan, {plan}: Unproven): unknown {
+/**
+ * The error for keys and indexes that the server refuses over masked values, which names the constraint and shows no values; and for rows that are
+ * missing after a crash of the server.
+ */
+export async function explainFailure(
+  {signal}: RunContext,
+  hidden: Connection,
+  error: unknown,
+  {
+    masking,
+    loaded,
+    unproven,
+  }: {
+    readonly masking: MaskingPlan;
+    readonly loaded: LoadedOriginals | undefined;
+    readonly unproven: Unproven | undefined;
+  },
+): Promise<unknown> {
   if (!(error instanceof AppError)) return error;
+  const refused = unproven && explainRefusal(error, masking, unproven);
+  const kept = unproven?.originals ?? loaded;
+  if (!kept || (!refused && error.code !== 'RESTORED_DIFFERS')) return error;
+  try {
+    await withSession(hidden, (session) => requireOriginals(session, kept), {signal});
+  } catch (lost) {
+    return lost;
+  }
+  return refused ?? error;
+}
+
+function explainRefusal(error: AppError, {keys}: MaskingPlan, {plan}: Unproven): AppError | undefined {
   const lines = [error.message, ...error.details].join('\n');
   const by = /(?:unique index|constraint) "([^"]+)"/.exec(lines)?.[1];
   const key = keys.find(({name}) => name === by);
   const table = plan.tables.find((masked) =>
     [key?.table, key?.parent].some((one) => one && qualifiedName(one) === qualifiedName(masked)),
   );
-  return table ? refusedValue(table, by, undefined) : error;
+  return table && refusedValue(table, by, undefined);
 }
 
 /** @throws CONFIG_INVALID */

@@ -27,7 +27,7 @@ import {restoreFrom} from '../restore/restore.js';
 import {type InPlace, restoreInPlace} from './in-place.js';
 import {writeMaskedDump} from './masked-dump.js';
 import {
-  explainRefusal,
+  explainFailure,
   loadOriginals,
   type Masked,
   maskDatabase,
@@ -171,7 +171,8 @@ async function refreshTarget(
       const compared = new Map(tables.map(({table, rows}) => [table, rows]));
       unproven = await maskDatabase(ctx, hidden, masking, {loaded, compared}, request.parallelJobs);
     },
-    explain: (error) => (masking && unproven ? explainRefusal(error, masking, unproven) : error),
+    explain: (ctx, hidden, error) =>
+      masking ? explainFailure(ctx, hidden, error, {masking, loaded, unproven}) : Promise.resolve(error),
     check: async (ctx, hidden) => {
       if (!unproven) throw new AppError('UNEXPECTED', 'The database was not masked.');
       masked = withRowsOfBackup(await proveDatabase(ctx, hidden, unproven, request.parallelJobs), planned);

@@ -61,11 +61,15 @@ export async function loadAndCompare(
   const loaded = await loadInto(context, load, 'rows');
   const none: Objects = {catalog: [], notes: [], notCompared: []};
   const rows = await compareRows(context, plan, target, () => Promise.resolve(none), work.takerOf);
-  joinOutcomes(plan, loaded, rows, '');
+  try {
+    joinOutcomes(plan, loaded, rows, '');
+  } catch (error) {
+    throw await work.explain(context, target, error);
+  }
   await context.checkpoint('staging.compared');
   await work.change(context, target, rows.tables);
-  const rest = await loadInto(context, load, 'rest').catch((error: unknown) => {
-    throw work.explain(error);
+  const rest = await loadInto(context, load, 'rest').catch(async (error: unknown) => {
+    throw await work.explain(context, target, error);
   });
   await work.check(context, target);
   await context.checkpoint('staging.changed');

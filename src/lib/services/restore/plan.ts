@@ -134,8 +134,8 @@ export interface BeforeSwap {
     hidden: Connection,
     compared: readonly RestoredTable[],
   ) => Promise<void>;
-  /** The error for a failure to build indexes and keys over the changed rows. */
-  readonly explain: (error: unknown) => unknown;
+  /** The error for rows that differ from the backup, or for a failure to build indexes and keys over the changed rows. */
+  readonly explain: (context: RunContext, hidden: Connection, error: unknown) => Promise<unknown>;
   /** Checks the new database once it is complete. */
   readonly check: (context: RunContext, hidden: Connection) => Promise<void>;
   /** The comment of the database from the swap on. @param comment the one that it would have without this work, without the tag of a masked copy */

@@ -197,7 +197,7 @@ export async function loadDump(
       if (isLimited(load.limits) || load.hasOtherOwners) await loadInPhases(first, part);
       else if (part === 'whole') await loadDirectly(first, load.options, first.entries);
       else if (part === 'rows') await loadRowsDirectly(first);
-      else await loadDirectly(first, load.options, inParts(first).rest);
+      else await loadRestDirectly(first);
       const keys = part === 'rows' ? [] : entries.filter(isLater);
       if (keys.length > 0)
         await inSession(load, signal, (session) =>
@@ -254,13 +254,13 @@ const hasContents = /^\d+; \d+ \d+ (?:TABLE DATA|SEQUENCE SET|BLOBS|BLOB DATA|ST
 const isGrantEntry = /^\d+; \d+ \d+ ACL /;
 
 /**
- * Divides the entries among the parts. An archive lists those before the rows, those with rows and those after them in this order. Grants on objects
- * with rows come with the rest: they could take the right to load these from the restoring role, and `beforeRows` can give the names of tables to
- * others.
+ * Divides the entries. An archive lists those before the rows, those with rows and those after them in this order. Grants come after the rows: they
+ * could take the right to load these from the restoring role, and `beforeRows` can give the names of tables to others.
  */
 function inParts({load: {builtWithRows}, entries}: Pick<ArchiveLoad, 'load' | 'entries'>): {
   readonly definitions: readonly string[];
   readonly rows: readonly string[];
+  readonly grants: readonly string[];
   readonly rest: readonly string[];
 } {
   const isBuilt = (line: string): boolean => builtWithRows?.has(line.replace(/^\d+; \d+ \d+ /, '')) === true;
@@ -270,13 +270,13 @@ function inParts({load: {builtWithRows}, entries}: Pick<ArchiveLoad, 'load' | 'e
   };
   const after = indexOf(isAfterRows);
   const first = Math.min(indexOf(hasContents), after);
-  const partOf = (line: string, index: number): 'definitions' | 'rows' | 'rest' => {
-    if (index < first) return isGrantEntry.test(line) ? 'rest' : 'definitions';
+  const partOf = (line: string, index: number): 'definitions' | 'rows' | 'grants' | 'rest' => {
+    if (index < first) return isGrantEntry.test(line) ? 'grants' : 'definitions';
     return index < after || isBuilt(line) ? 'rows' : 'rest';
   };
   const of = (part: ReturnType<typeof partOf>): readonly string[] =>
     entries.filter((line, index) => partOf(line, index) === part);
-  return {definitions: of('definitions'), rows: of('rows'), rest: of('rest')};
+  return {definitions: of('definitions'), rows: of('rows'), grants: of('grants'), rest: of('rest')};
 }
 
 async function loadRowsDirectly(archive: ArchiveLoad): Promise<void> {
@@ -286,6 +286,14 @@ async function loadRowsDirectly(archive: ArchiveLoad): Promise<void> {
   await loadDirectly(archive, {...options, jobs: 1}, definitions, {environment, isReadAgain: true});
   await beforeRows?.();
   await loadDirectly(archive, options, rows, {environment});
+}
+
+/** The owner of a table builds its indexes, and can need grants for their expressions. */
+async function loadRestDirectly(archive: ArchiveLoad): Promise<void> {
+  const {options} = archive.load;
+  const {grants, rest} = inParts(archive);
+  await loadDirectly(archive, {...options, jobs: 1}, grants, {isReadAgain: true});
+  await loadDirectly(archive, options, rest);
 }
 
 /** Foreign keys, and the comments on constraints, which need them. */
