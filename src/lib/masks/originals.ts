@@ -78,7 +78,8 @@ const refersToTables = `
 
 /**
  * Gives the names of tables to empty ones until `endLoad`, so that their rows are loaded where those before the masks are kept, instead of copied
- * there later. Partitions and tables with heirs are left out, and those that this role may not rename; all are where anything of the dump could notice.
+ * there later. Left out are partitions, tables with heirs, those whose array type could get another name, and those that this role may not rename; and all where
+ * anything of the dump could notice.
  * @param session in a database with its tables and no rows
  * @param tables those to be masked
  */
@@ -92,6 +93,8 @@ export async function beginLoad(session: Session, tables: readonly NamedTable[])
     await session.query(
       `SELECT n.nspname AS schema, c.relname AS name, c.oid::text
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         JOIN pg_catalog.pg_type t ON t.oid = c.reltype
+         JOIN pg_catalog.pg_type a ON a.oid = t.typarray AND a.typname = '_' || c.relname
         WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND NOT c.relispartition AND c.reloftype = 0
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent))
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d

@@ -439,16 +439,15 @@ export async function explainFailure(
     readonly unproven: Unproven | undefined;
   },
 ): Promise<unknown> {
-  if (!(error instanceof AppError)) return error;
-  const refused = unproven && explainRefusal(error, masking, unproven);
   const kept = unproven?.originals ?? loaded;
-  if (!kept || (!refused && error.code !== 'RESTORED_DIFFERS')) return error;
+  if (!(error instanceof AppError) || !kept) return error;
   try {
     await withSession(hidden, (session) => requireOriginals(session, kept), {signal});
   } catch (lost) {
-    return lost;
+    // Any other failure says less than the first error.
+    if (lost instanceof AppError && lost.code === 'CONNECTION_LOST') return lost;
   }
-  return refused ?? error;
+  return (unproven && explainRefusal(error, masking, unproven)) ?? error;
 }
 
 function explainRefusal(error: AppError, {keys}: MaskingPlan, {plan}: Unproven): AppError | undefined {
