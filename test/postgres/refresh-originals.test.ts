@@ -120,7 +120,7 @@ it.each([
   expect(Object.fromEntries((await copy.query(written)).map(({name, rows}) => [name, Number(rows)]))).toEqual({
     'Order "1"': 20,
     _pet: 30,
-    // Partitions, heirs, and tables with an odd array type are copied first.
+    // Partitions, inherited tables, and tables with an odd array type are copied first.
     animal: 10,
     dog: 6,
     page: 1,

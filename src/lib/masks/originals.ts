@@ -78,8 +78,8 @@ const refersToTables = `
 
 /**
  * Gives the names of tables to empty ones until `endLoad`, so that their rows are loaded where those before the masks are kept, instead of copied
- * there later. Left out are partitions, tables with heirs, those whose array type could get another name, and those that this role may not rename; and all where
- * anything of the dump could notice.
+ * there later. Left out are partitions, tables that inherit or that others inherit from, those whose array type could get another name, and those that
+ * this role may not rename; and all of them where anything of the dump could notice.
  * @param session in a database with its tables and no rows
  * @param tables those to be masked
  */
@@ -251,7 +251,7 @@ export async function requireOriginals(
   if (kept === 0)
     throw new AppError(
       'CONNECTION_LOST',
-      'The server crashed while the rows were masked, and lost those before the masks.',
+      'The server crashed during this run, and lost the rows before the masks.',
       {
         hint: 'Run the command again.',
       },
