@@ -6,7 +6,7 @@ import {promisify} from 'node:util';
 import {afterAll, beforeAll, beforeEach, expect, it} from 'vitest';
 import {readBackupRecord} from '../../src/lib/catalog/backup-record.js';
 import {withSession} from '../../src/lib/postgres/client.js';
-import {serverBinFolders, startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
+import {startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
 import {type Progress, silentProgress} from '../../src/lib/progress/progress.js';
 import {recoveryGuide} from '../../src/lib/services/recover/guide.js';
@@ -128,8 +128,7 @@ itInLongForm(
 it("restores the user's objects onto a private server, and counts the left out ones", async () => {
   await server.reset('application');
   const {path} = await backupDatabase(context, {});
-  const installed = (await serverBinFolders()).find(({major}) => major === server.major);
-  const plain = await startLocalCluster({binFolder: installed?.folder ?? '', superuser: 'owner'});
+  const plain = await startLocalCluster({binFolder: server.binFolder, superuser: 'owner'});
   try {
     const steps: string[] = [];
     const progress: Progress = {

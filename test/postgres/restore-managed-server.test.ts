@@ -2,7 +2,7 @@
 import {execFileSync} from 'node:child_process';
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
-import {afterAll, beforeAll, beforeEach, describe, expect, inject, it} from 'vitest';
+import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {AppError} from '../../src/lib/base/errors.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {type Connection, libpqEnvironment} from '../../src/lib/postgres/connect/connection.js';
@@ -37,11 +37,13 @@ const ofUser = (facts: readonly string[]): string[] =>
   );
 
 /** All rows, in a plain dump. */
-const rowsOf = (connection: Connection): string =>
-  execFileSync(join(inject('serverBin'), 'pg_dump'), ['--data-only', connection.database], {
+const rowsOf = (server: SupabaseServer): string => {
+  const connection = server.admin();
+  return execFileSync(join(server.binFolder, 'pg_dump'), ['--data-only', connection.database], {
     env: {...process.env, ...libpqEnvironment(connection)},
     encoding: 'utf8',
   });
+};
 
 describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i', (major) => {
   let server: SupabaseServer;
@@ -499,7 +501,7 @@ describe.each(await supabaseMajors())('a project at Supabase, on PostgreSQL %i',
       const done = await refresh(refreshContext(masks), {}, asked);
       expect(done).toMatchObject({isInPlace: true, setAside: null, masked: {proof: {passed: true}}});
       expect(done.safetyBackup === null).toBe(way === 'fill');
-      const rows = rowsOf(fresh.admin());
+      const rows = rowsOf(fresh);
       expect(rows).toContain('@masked.invalid');
       expect(
         [...people, 'left@real.example'].filter((value) => value !== '' && rows.includes(value)),

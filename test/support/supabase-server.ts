@@ -13,6 +13,8 @@ export type ProjectContent = 'application' | 'platform';
 
 export interface SupabaseServer {
   readonly major: number;
+  /** The server's own programs, such as a pg_dump of its version, without the platform's extensions. */
+  readonly binFolder: string;
   /** As postgres, the role that users are given, to the project's database "postgres". */
   readonly project: Connection;
   /** As the superuser supabase_admin, to the project's database unless another is named. */
@@ -82,7 +84,14 @@ export async function startSupabaseServer(
     await cluster.stop();
     throw error;
   }
-  return {major, project: as('postgres', 'postgres'), admin, reset, stop: () => cluster.stop()};
+  return {
+    major,
+    binFolder: server.folder,
+    project: as('postgres', 'postgres'),
+    admin,
+    reset,
+    stop: () => cluster.stop(),
+  };
 }
 
 async function run(connection: Connection, ...statements: string[]): Promise<void> {
