@@ -227,6 +227,24 @@ it.each([
   expect(await existingDatabase(target).query(`SELECT n_tup_ins AS rows FROM pg_stat_user_tables WHERE relname = 'people'`)).toEqual([{rows: '80'}]);
 }); // prettier-ignore
 
+it('ignores tables that get no rows, such as the subscriptions of Realtime at Supabase', async () => {
+  await production.run(`DROP TABLE visit, animal, _pet, pet CASCADE; CREATE SCHEMA realtime;
+    CREATE FUNCTION realtime.to_regrole(text) RETURNS regrole LANGUAGE sql IMMUTABLE AS 'SELECT pg_catalog.to_regrole($1)';
+    CREATE TABLE realtime.subscription (id bigint GENERATED ALWAYS AS IDENTITY, entity regclass NOT NULL, claims jsonb NOT NULL,
+      claims_role regrole NOT NULL GENERATED ALWAYS AS (realtime.to_regrole(claims ->> 'role')) STORED, CHECK (realtime.to_regrole(claims ->> 'role') IS NOT NULL));
+    INSERT INTO realtime.subscription (entity, claims) VALUES ('people', '{"role": "postgres"}')`);
+  const context = testContext(folder, {
+    settings: {databaseUrl: production.url, config: {masks: {'public.people.name': {mask: 'name'}}}},
+    env: {STAGING_URL: existingDatabase(target).url},
+  });
+  await backupDatabase(context, {format: 'custom'});
+  const {masked} = await refresh(context, {}, {targetUrlEnv: 'STAGING_URL', keepSetAside: 0});
+  expect(masked?.proof.passed).toBe(true);
+  const copy = existingDatabase(target);
+  expect(await copy.query('SELECT count(*) AS rows FROM realtime.subscription')).toEqual([{rows: '0'}]);
+  expect(await copy.query(`SELECT n_tup_ins AS rows FROM pg_stat_user_tables WHERE relname = 'people'`)).toEqual([{rows: '40'}]);
+}); // prettier-ignore
+
 it('builds indexes with functions that their owner may use by a grant', async () => {
   await production.run(`
     CREATE SCHEMA tools; GRANT USAGE ON SCHEMA tools TO ${owner};

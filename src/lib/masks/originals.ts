@@ -53,22 +53,26 @@ async function makeSchema(session: Session): Promise<string> {
 /**
  * Whether the rows of a dump, or the code that runs while they are loaded, can refer to a table by more than its name: by its oid in a value of a type
  * such as regclass, or in a check, a generated column or a partition key with a function of a user. The functions of extensions are trusted.
+ * $1 and $2: schemas and names of tables that get no rows, in which nothing is read or run.
  */
 const refersToTables = `
-  WITH named AS (SELECT t.oid, t.typarray FROM pg_catalog.pg_type t WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+  WITH unfilled AS (SELECT c.oid FROM unnest($1::text[], $2::text[]) AS u (schema, name)
+                      JOIN pg_catalog.pg_namespace n ON n.nspname = u.schema
+                      JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = u.name),
+       named AS (SELECT t.oid, t.typarray FROM pg_catalog.pg_type t WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
                     AND t.typname IN ('regclass', 'regtype', 'regprocedure', 'regoperator')),
        types AS (SELECT n.oid FROM named n UNION SELECT n.typarray FROM named n),
        code AS (SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid AS class, c.oid, pg_catalog.pg_get_constraintdef(c.oid) AS sql
-                  FROM pg_catalog.pg_constraint c WHERE c.contype = 'c'
+                  FROM pg_catalog.pg_constraint c WHERE c.contype = 'c' AND c.conrelid NOT IN (SELECT u.oid FROM unfilled u)
                 UNION ALL
                 SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
                   FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-                 WHERE a.attgenerated <> ''
+                 WHERE a.attgenerated <> '' AND d.adrelid NOT IN (SELECT u.oid FROM unfilled u)
                 UNION ALL
                 SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, p.partrelid, pg_catalog.pg_get_expr(p.partexprs, p.partrelid)
                   FROM pg_catalog.pg_partitioned_table p)
   SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-                  WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'c', 'f') AND a.attnum > 0 AND a.atttypid IN (SELECT t.oid FROM types t))
+                  WHERE c.oid >= 16384 AND c.oid NOT IN (SELECT u.oid FROM unfilled u) AND c.relkind IN ('r', 'p', 'c', 'f') AND a.attnum > 0 AND a.atttypid IN (SELECT t.oid FROM types t))
       OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.typbasetype IN (SELECT types.oid FROM types))
       OR EXISTS (SELECT FROM pg_catalog.pg_range r WHERE r.rngsubtype IN (SELECT t.oid FROM types t))
       OR EXISTS (SELECT FROM code c WHERE c.sql ~ '\\mreg(class|type|procedure|operator)\\M')
@@ -82,10 +86,16 @@ const refersToTables = `
  * this role may not rename; and all of them where anything of the dump could notice.
  * @param session in a database with its tables and no rows
  * @param tables those to be masked
+ * @param unfilled those that get no rows, or that the masks empty
  */
-export async function beginLoad(session: Session, tables: readonly NamedTable[]): Promise<LoadedOriginals> {
+export async function beginLoad(
+  session: Session,
+  tables: readonly NamedTable[],
+  unfilled: readonly NamedTable[] = [],
+): Promise<LoadedOriginals> {
   const schema = await makeSchema(session);
-  const {refers} = parseOnlyRow(z.object({refers: pgBoolean}), await session.query(refersToTables));
+  const without = [unfilled.map((table) => table.schema), unfilled.map(({name}) => name)];
+  const {refers} = parseOnlyRow(z.object({refers: pgBoolean}), await session.query(refersToTables, without));
   if (refers) return {schema, tables: []};
   const meant = new Set(tables.map(qualifiedName));
   const single = parseRows(

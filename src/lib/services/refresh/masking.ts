@@ -307,7 +307,8 @@ export async function loadOriginals(
 ): Promise<LoadedOriginals | undefined> {
   if (Object.keys(subset).length > 0 || maskProgram !== null) return undefined;
   const tables = rules.columns.filter(({mask}) => mask.mask !== 'keep').map(({table}) => table);
-  return withSession(hidden, (session) => beginLoad(session, tables), {signal});
+  const unfilled = rules.emptied.map(({table}) => table);
+  return withSession(hidden, (session) => beginLoad(session, tables, unfilled), {signal});
 }
 
 /**
