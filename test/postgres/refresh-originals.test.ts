@@ -245,6 +245,14 @@ it('ignores tables that get no rows, such as the subscriptions of Realtime at Su
   expect(await copy.query(`SELECT n_tup_ins AS rows FROM pg_stat_user_tables WHERE relname = 'people'`)).toEqual([{rows: '40'}]);
 }); // prettier-ignore
 
+it('leaves all tables alone where values have the row type of one that gets no rows', async () => {
+  await production.run(`CREATE TABLE seen (named regclass); CREATE TABLE audit AS SELECT ARRAY[ROW('people')::seen] AS old`);
+  const load = () => withSession(production.connection, (session) => beginLoad(session, [{schema: 'public', name: 'people'}], [{schema: 'public', name: 'seen'}]));
+  expect((await load()).tables).toEqual([]);
+  await production.run('DROP TABLE audit');
+  expect((await load()).tables).toHaveLength(1);
+}); // prettier-ignore
+
 it('builds indexes with functions that their owner may use by a grant', async () => {
   await production.run(`
     CREATE SCHEMA tools; GRANT USAGE ON SCHEMA tools TO ${owner};

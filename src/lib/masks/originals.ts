@@ -53,12 +53,15 @@ async function makeSchema(session: Session): Promise<string> {
 /**
  * Whether the rows of a dump, or the code that runs while they are loaded, can refer to a table by more than its name: by its oid in a value of a type
  * such as regclass, or in a check, a generated column or a partition key with a function of a user. The functions of extensions are trusted.
- * $1 and $2: schemas and names of tables that get no rows, in which nothing is read or run.
+ * $1 and $2: schemas and names of tables that get no rows, in which nothing is read or run; their row types count where another object uses them.
  */
 const refersToTables = `
   WITH unfilled AS (SELECT c.oid FROM unnest($1::text[], $2::text[]) AS u (schema, name)
                       JOIN pg_catalog.pg_namespace n ON n.nspname = u.schema
-                      JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = u.name),
+                      JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = u.name
+                      JOIN pg_catalog.pg_type t ON t.oid = c.reltype
+                     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+                                          AND d.refobjid IN (t.oid, t.typarray) AND d.deptype = 'n')),
        named AS (SELECT t.oid, t.typarray FROM pg_catalog.pg_type t WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
                     AND t.typname IN ('regclass', 'regtype', 'regprocedure', 'regoperator')),
        types AS (SELECT n.oid FROM named n UNION SELECT n.typarray FROM named n),
