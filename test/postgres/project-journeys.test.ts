@@ -8,7 +8,6 @@ import {readBackupRecord} from '../../src/lib/catalog/backup-record.js';
 import {withSession} from '../../src/lib/postgres/client.js';
 import {startLocalCluster} from '../../src/lib/postgres/tools/local-cluster.js';
 import {backupDatabase} from '../../src/lib/services/backup/local-backup.js';
-import {type Progress, silentProgress} from '../../src/lib/progress/progress.js';
 import {recoveryGuide} from '../../src/lib/services/recover/guide.js';
 import {restoreDatabase} from '../../src/lib/services/restore/execute.js';
 import type {RestoreRequest} from '../../src/lib/services/restore/options.js';
@@ -130,15 +129,7 @@ it("restores the user's objects onto a private server, and counts the left out o
   const {path} = await backupDatabase(context, {});
   const plain = await startLocalCluster({binFolder: server.binFolder, superuser: 'owner'});
   try {
-    const steps: string[] = [];
-    const progress: Progress = {
-      ...silentProgress,
-      step: (title, work) => {
-        steps.push(title);
-        return silentProgress.step(title, work);
-      },
-    };
-    const there = {...testContext(folder, {settings: {databaseUrl: urlOf(plain.connection)}}), progress};
+    const there = testContext(folder, {settings: {databaseUrl: urlOf(plain.connection)}});
     const request = {backupFile: path ?? '', targetDb: 'club', createDb: true};
     // The restore itself compares rows and catalog.
     const [preview, done] = [
@@ -152,7 +143,9 @@ it("restores the user's objects onto a private server, and counts the left out o
       );
     }
     // The rows of pg_cron's jobs are not restored, so no comparison would verify them, and the backup is read first.
-    expect(steps.indexOf('Read the backup')).toBeGreaterThan(steps.lastIndexOf('Check the backup'));
+    expect(there.steps.indexOf('Read the backup')).toBeGreaterThan(
+      there.steps.lastIndexOf('Check the backup'),
+    );
   } finally {
     await plain.stop();
   }

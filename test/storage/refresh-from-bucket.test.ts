@@ -1,5 +1,4 @@
 /** refresh straight from a bucket: rows of masked tables are loaded without a local copy, and a backup that changes meanwhile is refused. */
-import {GetObjectCommand, PutObjectCommand} from '@aws-sdk/client-s3';
 import {randomBytes} from 'node:crypto';
 import {rm} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -7,9 +6,8 @@ import {afterAll, beforeAll, beforeEach, expect, it} from 'vitest';
 import {defined} from '../../src/lib/base/defined.js';
 import {backupToPlaces} from '../../src/lib/services/backup/backup.js';
 import {refresh} from '../../src/lib/services/refresh/refresh.js';
-import type {Progress} from '../../src/lib/progress/progress.js';
 import {makeKey} from '../support/age.js';
-import {createBucket, keysIn, storeClient, storeEnvironment} from '../support/bucket.js';
+import {changeDump, createBucket, storeEnvironment} from '../support/bucket.js';
 import {cases} from '../support/long-form.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, dropDatabase, existingDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js'; // prettier-ignore
@@ -56,15 +54,7 @@ function context(checkpoint?: (point: string) => Promise<void>) {
     settings: {databaseUrl: urlOf(production.connection), config: {masks}},
     env: {...storeEnvironment(), STAGING_URL: existingDatabase(target).url},
   });
-  const steps: string[] = [];
-  const progress: Progress = {
-    ...made.progress,
-    step: (title, work) => {
-      steps.push(title);
-      return made.progress.step(title, work);
-    },
-  };
-  return {...made, progress, checkpoint: checkpoint ?? made.checkpoint, steps};
+  return {...made, checkpoint: checkpoint ?? made.checkpoint};
 }
 
 const asked = {targetUrlEnv: 'STAGING_URL', keepSetAside: 1} as const;
@@ -94,17 +84,6 @@ it.each(cases(['custom', 'sql'] as const))(
   },
 );
 
-/** Changes one row in the middle of the only dump in the bucket, so that no tool would notice. */
-async function changeTheDump(): Promise<void> {
-  const Key = (await keysIn(bucket)).find((key) => !key.endsWith('.json')) ?? '';
-  const {Body} = await storeClient().send(new GetObjectCommand({Bucket: bucket, Key}));
-  const bytes = Buffer.from((await Body?.transformToByteArray()) ?? []);
-  const at = bytes.indexOf('what was written', bytes.length / 2);
-  expect(at).toBeGreaterThan(0);
-  bytes.write('what was wrotten', at);
-  await storeClient().send(new PutObjectCommand({Bucket: bucket, Key, Body: bytes}));
-}
-
 it.each(cases(['staging.compared', 'staging.marked']))(
   'leaves the copy of before if the backup changes at %s',
   async (changes) => {
@@ -114,7 +93,7 @@ it.each(cases(['staging.compared', 'staging.marked']))(
     let isChanged = false;
     const changing = context(async (point) => {
       if (point !== changes) return;
-      await changeTheDump();
+      await changeDump(bucket, 'what was written', 'what was wrotten');
       isChanged = true;
     });
     const error: unknown = await refresh(changing, {from: place()}, asked).catch((thrown: unknown) => thrown);

@@ -7,9 +7,8 @@ import {afterAll, beforeAll, beforeEach, describe, expect, it} from 'vitest';
 import {defined} from '../../src/lib/base/defined.js';
 import {backupToPlaces} from '../../src/lib/services/backup/backup.js';
 import {restoreFrom} from '../../src/lib/services/restore/restore.js';
-import type {Progress} from '../../src/lib/progress/progress.js';
 import {makeKey} from '../support/age.js';
-import {createBucket, keysIn, storeClient, storeEnvironment} from '../support/bucket.js';
+import {changeDump, createBucket, keysIn, storeClient, storeEnvironment} from '../support/bucket.js';
 import {cases} from '../support/long-form.js';
 import {tempFolder} from '../support/run-cli.js';
 import {createTempDatabase, dropDatabase, existingDatabase, onServer, type TempDatabase, urlOf} from '../support/temp-database.js'; // prettier-ignore
@@ -44,15 +43,7 @@ function context(checkpoint?: (point: string) => Promise<void>) {
     settings: {databaseUrl: urlOf(database.connection)},
     env: storeEnvironment(),
   });
-  const steps: string[] = [];
-  const progress: Progress = {
-    ...made.progress,
-    step: (title, work) => {
-      steps.push(title);
-      return made.progress.step(title, work);
-    },
-  };
-  return {...made, progress, checkpoint: checkpoint ?? made.checkpoint, steps};
+  return {...made, checkpoint: checkpoint ?? made.checkpoint};
 }
 
 async function databasesNamedLikeTarget(): Promise<string[]> {
@@ -64,17 +55,6 @@ async function databasesNamedLikeTarget(): Promise<string[]> {
 
 const backUp = (format: 'custom' | 'sql', recipients?: string[], compress?: boolean) =>
   backupToPlaces(context(), defined({format, compress}), defined({to: [place], recipients, isLocal: false}));
-
-/** Changes one row in the middle of the only dump in the bucket, so that no tool would notice. */
-async function changeTheDump(): Promise<void> {
-  const Key = (await keysIn(bucket)).find((key) => !key.endsWith('.json')) ?? '';
-  const {Body} = await storeClient().send(new GetObjectCommand({Bucket: bucket, Key}));
-  const bytes = Buffer.from((await Body?.transformToByteArray()) ?? []);
-  const at = bytes.indexOf('what was written', bytes.length / 2);
-  expect(at).toBeGreaterThan(0);
-  bytes.write('what was wrotten', at);
-  await storeClient().send(new PutObjectCommand({Bucket: bucket, Key, Body: bytes}));
-}
 
 describe.each(cases(['custom', 'sql'] as const))('a backup in %s format', (format) => {
   it('is restored without a local copy, unless several connections load it', async () => {
@@ -92,7 +72,7 @@ describe.each(cases(['custom', 'sql'] as const))('a backup in %s format', (forma
 
   it('that was changed is refused before any database is created', async () => {
     await backUp(format, undefined, false);
-    await changeTheDump();
+    await changeDump(bucket, 'what was written', 'what was wrotten');
     const request = {isLatest: true, targetDb: target, createDb: true};
     await expect(restoreFrom(context(), {from: place}, request)).rejects.toMatchObject({
       code: 'CHECKSUM_MISMATCH',
@@ -105,7 +85,7 @@ describe.each(cases(['custom', 'sql'] as const))('a backup in %s format', (forma
     await restoreFrom(context(), {from: place}, {isLatest: true, targetDb: target, createDb: true});
     await existingDatabase(target).run('CREATE TABLE mine AS SELECT 1 AS one');
     const changing = context(async (point) => {
-      if (point === 'staging.marked') await changeTheDump();
+      if (point === 'staging.marked') await changeDump(bucket, 'what was written', 'what was wrotten');
     });
     const request = {isLatest: true, targetDb: target, dropExisting: true};
     const error: unknown = await restoreFrom(changing, {from: place}, request).catch(

@@ -10,6 +10,8 @@ export interface TestContext extends RunContext {
   readonly warnings: string[];
   /** Facts for the audit log, in order. */
   readonly facts: RunFacts[];
+  /** Titles of the started steps, in order. */
+  readonly steps: string[];
 }
 
 /** @param folder the working directory; backups are written to `backups` in it */
@@ -25,6 +27,7 @@ export function testContext(
 ): TestContext {
   const warnings: string[] = [];
   const facts: RunFacts[] = [];
+  const steps: string[] = [];
   const {now} = changes;
   return {
     settings: {
@@ -44,7 +47,13 @@ export function testContext(
       cores: 2,
       ...changes.settings,
     },
-    progress: silentProgress,
+    progress: {
+      ...silentProgress,
+      step: (title, work) => {
+        steps.push(title);
+        return silentProgress.step(title, work);
+      },
+    },
     signal: changes.signal ?? new AbortController().signal,
     clock: {now: () => (now === undefined ? new Date() : new Date(now))},
     toolVersion: '0.1.0',
@@ -57,5 +66,6 @@ export function testContext(
     checkpoint: passBy,
     warnings,
     facts,
+    steps,
   };
 }
